@@ -1,0 +1,1 @@
+"""One file per question about speed, memory or accuracy."""

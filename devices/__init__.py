@@ -1,0 +1,1 @@
+"""Sources of samples: live trackers, recordings, and a synthetic wearer. Imports no other room."""

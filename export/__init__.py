@@ -1,0 +1,1 @@
+"""Checkpoints to an engine bundle. The only room that knows PyTorch."""

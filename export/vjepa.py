@@ -1,0 +1,152 @@
+"""The V-JEPA 2.1 video encoder, in PyTorch.
+
+Source: V-JEPA 2.1 (facebookresearch/vjepa2). Its 2.1 models differ from 2.0 in three things that
+change every number: rotary frequencies are repeated per interleaved pair, row and column positions
+are scaled to the pretraining grid, and a modality embedding is added to the tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+HEAD_DIM = 64  # of every model of the family
+PRETRAINING_GRID = 16  # patches a side at 256 px: the positions the rotary embedding was trained at
+ROTARY_BASE = 10000.0
+
+
+@dataclass(frozen=True, slots=True)
+class VJepaGeometry:
+    """Sizes of an encoder: ViT-B/16 at 384 px is `VJepaGeometry(768, 12)`."""
+
+    width: int
+    depth: int
+    pixels: int = 384
+    frames: int = 16
+    patch: int = 16
+    tubelet: int = 2
+
+    @property
+    def heads(self) -> int:
+        return self.width // HEAD_DIM
+
+    @property
+    def side(self) -> int:
+        """Patches along a side of a frame."""
+        return self.pixels // self.patch
+
+    @property
+    def tubelets(self) -> int:
+        return self.frames // self.tubelet
+
+
+class VJepaEncoder(nn.Module):
+    """Video to features. Parameter names are those of the released `ema_encoder`."""
+
+    def __init__(self, geometry: VJepaGeometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+        kernel = (geometry.tubelet, geometry.patch, geometry.patch)
+        self.patch_embed = nn.ModuleDict(
+            {"proj": nn.Conv3d(3, geometry.width, kernel_size=kernel, stride=kernel)}
+        )
+        self.video_mod_embed = nn.Parameter(torch.zeros(1, 1, geometry.width))
+        self.blocks = nn.ModuleList(_Block(geometry) for _ in range(geometry.depth))
+        # Four norms are released, one per distillation depth; the last is the encoder's output.
+        self.norms_block = nn.ModuleList(nn.LayerNorm(geometry.width, eps=1e-6) for _ in range(4))
+        cos, sin = rotary_tables(geometry)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(B, 3, frames, pixels, pixels) normalised -> (B, tubelets, side, side, width)."""
+        size = self.geometry
+        tokens = self.patch_embed["proj"](video).flatten(2).transpose(1, 2) + self.video_mod_embed
+        for block in self.blocks:
+            tokens = block(tokens, self.cos, self.sin)
+        features = self.norms_block[-1](tokens)
+        return features.unflatten(1, (size.tubelets, size.side, size.side))
+
+
+class _Block(nn.Module):
+    def __init__(self, geometry: VJepaGeometry) -> None:
+        super().__init__()
+        width = geometry.width
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = _Attention(width, geometry.heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.ModuleDict(
+            {"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)}
+        )
+
+    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens), cos, sin)
+        hidden = F.gelu(self.mlp["fc1"](self.norm2(tokens)))
+        return tokens + self.mlp["fc2"](hidden)
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        packed = self.qkv(tokens).unflatten(-1, (3, self.heads, HEAD_DIM))
+        query, key, value = (part.transpose(1, 2) for part in packed.unbind(2))
+        query, key = rotate(query, cos, sin), rotate(key, cos, sin)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+def rotary_tables(geometry: VJepaGeometry) -> tuple[Tensor, Tensor]:
+    """Cosines and sines per token and head dimension, each (tokens, HEAD_DIM) float32.
+
+    Frame, row and column take a third of the head each (20 of 64 dimensions); what is left over
+    does not rotate.
+    """
+    per_axis = 2 * ((HEAD_DIM // 3) // 2)
+    rates = ROTARY_BASE ** -(torch.arange(per_axis // 2, dtype=torch.float64) / (per_axis // 2))
+    scale = (PRETRAINING_GRID - 1) / max(geometry.side - 1, 1)
+    frames = torch.arange(geometry.tubelets, dtype=torch.float64)
+    cells = torch.arange(geometry.side, dtype=torch.float64) * scale
+    grid = torch.meshgrid(frames, cells, cells, indexing="ij")
+    angles = torch.cat(
+        [(axis.reshape(-1, 1) * rates).repeat_interleave(2, dim=1) for axis in grid], dim=1
+    )
+    angles = F.pad(angles, (0, HEAD_DIM - angles.shape[1]))
+    return angles.cos().float(), angles.sin().float()
+
+
+def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate interleaved (even, odd) pairs: heads (B, heads, tokens, HEAD_DIM)."""
+    even, odd = heads.unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack((-odd, even), dim=-1).flatten(-2)
+    return heads * cos + turned * sin
+
+
+class VJepaGraph(nn.Module):
+    """What is compiled: 16 uint8 frames of any size in, tubelet features out."""
+
+    def __init__(self, encoder: VJepaEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(frames, h, w, 3) uint8 -> (tubelets, side, side, width) float32.
+
+        The aspect ratio is not kept: that is how the released features were made.
+        """
+        side = self.encoder.geometry.pixels
+        images = frames.permute(0, 3, 1, 2).float() / 255.0
+        images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
+        images = (images.clamp(0.0, 1.0) - self.mean) / self.std
+        return self.encoder(images.transpose(0, 1).unsqueeze(0))[0]

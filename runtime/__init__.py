@@ -1,0 +1,1 @@
+"""Bundle and devices in, answers out. Never imports PyTorch, transformers or `export`."""
