@@ -1,4 +1,4 @@
-"""What every device is to its user: connect, poll, the newest sample with an age limit, disconnect."""
+"""What every device is to its user: connect, poll, the newest sample under an age limit."""
 
 from __future__ import annotations
 
@@ -70,6 +70,8 @@ class StreamCounts:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCounts:
+    """The counts of both streams of a device."""
+
     frames: StreamCounts
     gaze: StreamCounts
 
@@ -130,7 +132,7 @@ class Device(ABC):
         age = (self.clock.now() - sample.captured_at) / NANOSECONDS
         if age > max_age:
             raise StaleSample(
-                f"the newest {noun} is {age:.3f} s old (limit {max_age:g} s): the stream has stalled"
+                f"the newest {noun} is {age:.3f} s old (limit {max_age:g} s): the stream stalled"
             )
         return sample
 
