@@ -1,0 +1,239 @@
+"""The bundle contract: what export hands to runtime, and every tensor name, written once.
+
+A bundle is a folder. `bundle.json` is a `Manifest`; the graphs, the token embeddings and the
+tokenizer lie beside it. Shapes in the manifest name their dynamic axes with words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "bundle.json"
+EMBEDDINGS_FILE = "embeddings.npy"
+TOKENIZER_FILE = "tokenizer.json"
+
+# Graphs
+VJEPA = "vjepa"
+SCENE = "resampler.scene"
+GAZE = "resampler.gaze"
+VISION = "vision"
+DECODER = "decoder"
+GRAPHS = (VJEPA, SCENE, GAZE, VISION, DECODER)
+
+# vjepa
+CLIP = "frames"  # (16, h, w, 3) uint8
+TUBELET_FEATURES = "tubelet_features"  # (tubelets, side, side, d_vjepa)
+# resampler.scene: the linear interpolations to one step and to its grid, as matrices
+TUBELET_WEIGHTS = "tubelet_weights"  # (tubelets,)
+ROW_WEIGHTS = "row_weights"  # (H, side)
+COLUMN_WEIGHTS = "column_weights"  # (W, side)
+SCENE_TOKENS = "scene_tokens"  # (injected, H*W, d_latent)
+SCENE_KEYS = "scene_keys"  # (injected, blocks, H*W, d_latent)
+SCENE_VALUES = "scene_values"  # (injected, blocks, H*W, d_latent)
+# resampler.gaze
+GAZE_ENCODING = "gaze_encoding"  # (d_latent,)
+RESIDUALS = "residuals"  # (injected, H*W, D); in the decoder (injected, tokens or 1, D)
+# vision
+FRAME_PAIR = "frame_pair"  # (2, 28H, 28W, 3) uint8
+WINDOW_ORDER = "window_order"  # (windows, window tokens) int64: the patch at each place
+WINDOW_MASK = "window_mask"  # (windows, window tokens) float32: 0, or a large negative at padding
+WINDOW_PLACE = "window_place"  # (patches,) int64: the place of each patch
+VISION_COS = "vision_cos"  # (patches, head_dim)
+VISION_SIN = "vision_sin"
+VISUAL_EMBEDDINGS = "visual_embeddings"  # (H*W, D)
+# decoder
+EMBEDDINGS = "embeddings"  # (1, tokens, D)
+ROTARY_COS = "rotary_cos"  # (capacity, head_dim / 2): row i belongs to token i of the context
+ROTARY_SIN = "rotary_sin"
+ROWS = "rows"  # (wanted,) int64: the tokens of this run whose logits are wanted
+LAST_POSITION = "last_position"  # (1,) int32: index in the context of the run's last token
+TOTAL_LENGTH = "total_length"  # () int32: tokens in the context after the run
+LOGITS = "logits"  # (wanted, vocabulary)
+
+
+def past_key(layer: int) -> str:
+    """Name of a layer's key buffer as an input: (1, kv_heads, capacity, head_dim)."""
+    return f"past_key.{layer}"
+
+
+def past_value(layer: int) -> str:
+    """Name of a layer's value buffer as an input: (1, kv_heads, capacity, head_dim)."""
+    return f"past_value.{layer}"
+
+
+def present_key(layer: int) -> str:
+    """Name of a layer's key buffer as an output, the same memory as the input."""
+    return f"present_key.{layer}"
+
+
+def present_value(layer: int) -> str:
+    """Name of a layer's value buffer as an output, the same memory as the input."""
+    return f"present_value.{layer}"
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderShape:
+    """Sizes of the decoder and its rotary embedding."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    rope_theta: float
+    mrope_section: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class VisionShape:
+    """Sizes of the vision tower: patch, merge in patches, attention window in pixels."""
+
+    patch: int
+    merge: int
+    temporal_patch: int
+    window: int
+    head_dim: int
+
+    @property
+    def token_pixels(self) -> int:
+        """Pixels along a side of one visual token (28)."""
+        return self.patch * self.merge
+
+
+@dataclass(frozen=True, slots=True)
+class VJepaShape:
+    """Sizes of V-JEPA's input and features."""
+
+    frames: int
+    tubelets: int
+    side: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResamplerShape:
+    """The injected layers (0-based) that were kept, the one pruned, and the encoding's width."""
+
+    injected_layers: tuple[int, ...]
+    pruned_layer: int
+    width: int
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Every size of the model."""
+
+    decoder: DecoderShape
+    vision: VisionShape
+    vjepa: VJepaShape
+    resampler: ResamplerShape
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A graph's input or output; a dynamic axis is a word."""
+
+    name: str
+    type: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """One graph: its file in the bundle, its inputs and outputs."""
+
+    file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRule:
+    """How M-RoPE positions are counted.
+
+    `text_after`: the first text position after the video is the largest position on any axis plus
+    one (transformers up to 4.51, which the released checkpoint was trained with).
+    """
+
+    tokens_per_second: float
+    seconds_per_step: float = 1.0
+    text_after: Literal["max_all_axes"] = "max_all_axes"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPieces:
+    """Token ids of the chat template around the video and the text, and of the answers."""
+
+    before_video: tuple[int, ...]
+    after_video: tuple[int, ...]
+    before_answer: tuple[int, ...]
+    letters: dict[str, int]
+    stop: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the live loop does unless told otherwise. Times in seconds, the grid in tokens."""
+
+    live_height: int
+    live_width: int
+    window: float = 30.0
+    fixation_rule: Literal["dispersion", "velocity", "device"] = "velocity"
+    dispersion_radius: float = 0.088
+    min_open: float = 0.1
+    gaze_age_limit: float = 0.25
+    max_new_tokens: int = 64
+    vjepa_input: Literal["newest_repeated"] = "newest_repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class ParityFigure:
+    """One comparison of an exported graph with PyTorch: the largest difference, and its bound."""
+
+    graph: str
+    case: str
+    largest_difference: float
+    bound: float
+    layer_by_layer: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return self.largest_difference <= self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a bundle comes from: sha256 of the checkpoint files, versions of the tools."""
+
+    checkpoints: dict[str, str]
+    tools: dict[str, str]
+    weights: Literal["trained", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """A file of the bundle as it was written."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`bundle.json`."""
+
+    format: int
+    name: str
+    geometry: Geometry
+    graphs: dict[str, GraphSpec]
+    positions: PositionRule
+    prompt: PromptPieces
+    settings: Settings
+    quantization: str
+    provenance: Provenance
+    parity: tuple[ParityFigure, ...] = ()
+    files: dict[str, FileSpec] = field(default_factory=dict)
