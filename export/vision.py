@@ -66,6 +66,7 @@ class VisionEmitter:
             "shape.frames": [1, size.temporal_patch * size.channels, 0, 0],
             "flat": [-1],
             "axis.1": [1],
+            "axis.last": [-1],
             "axes.1.2": [1, 2],
         }
         for name, values in targets.items():
@@ -191,7 +192,7 @@ class VisionEmitter:
         weight = graph.weight(f"{name}.weight", self._float(f"{name}.weight").numpy())
         epsilon = graph.constant(f"{name}.epsilon", np.array(EPSILON, np.float32))
         square = graph.node("Mul", [tokens, tokens], [f"{name}.square"])
-        mean = graph.node("ReduceMean", [square], [f"{name}.mean"], axes=[-1], keepdims=1)
+        mean = graph.node("ReduceMean", [square, "axis.last"], [f"{name}.mean"], keepdims=1)
         sound = graph.node("Add", [mean, epsilon], [f"{name}.sound"])
         root = graph.node("Sqrt", [sound], [f"{name}.root"])
         unit = graph.node("Div", [tokens, root], [f"{name}.unit"])

@@ -147,6 +147,22 @@ class VJepaGraph(nn.Module):
         """
         side = self.encoder.geometry.pixels
         images = frames.permute(0, 3, 1, 2).float() / 255.0
-        images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
-        images = (images.clamp(0.0, 1.0) - self.mean) / self.std
+        images = _resample(_resample(images, 2, side), 3, side)
+        images = (images - self.mean) / self.std
         return self.encoder(images.transpose(0, 1).unsqueeze(0))[0]
+
+
+def _resample(images: Tensor, axis: int, size: int) -> Tensor:
+    """Bilinear interpolation along one axis, align_corners False, without antialiasing.
+
+    The places are exact fractions of integers: ONNX's Resize rounds them in float32 by another
+    formula than PyTorch's, which shows in the fourth digit of the features of a large frame.
+    """
+    length = images.shape[axis]
+    places = ((2 * torch.arange(size) + 1) * length - size).clamp(min=0)
+    lower = places // (2 * size)
+    upper = (lower + 1).clamp(max=length - 1)
+    shape = [1] * axis + [size] + [1] * (images.dim() - axis - 1)
+    share = ((places % (2 * size)).float() / (2 * size)).view(shape)
+    below, above = images.index_select(axis, lower), images.index_select(axis, upper)
+    return below + (above - below) * share
