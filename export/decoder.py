@@ -17,7 +17,7 @@ import torch
 from onnx import ValueInfoProto
 
 from export.graph_writer import CONTRIB, GraphWriter, tensor_info
-from export.qwen_checkpoint import DecoderGeometry
+from export.qwen_config import DecoderGeometry
 from runtime import manifest as names
 
 Progress = Callable[[int, int], None]

@@ -105,4 +105,5 @@ def _trace(
     onnx.save_model(
         model, path, save_as_external_data=True, location=data.name, size_threshold=1024
     )
+    data.chmod(path.stat().st_mode)  # onnx makes it readable by its owner only
     return path

@@ -16,7 +16,7 @@ import torch
 from onnx import ValueInfoProto
 
 from export.graph_writer import GraphWriter, tensor_info
-from export.qwen_checkpoint import VisionGeometry
+from export.qwen_config import VisionGeometry
 from runtime import manifest as names
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

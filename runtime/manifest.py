@@ -192,17 +192,25 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ParityFigure:
-    """One comparison of an exported graph with PyTorch: the largest difference, and its bound."""
+    """One comparison of an exported graph with PyTorch.
+
+    `difference` is the largest one found. It must be at most `bound`, or at least so much where
+    the case says that something has to change.
+    """
 
     graph: str
     case: str
-    largest_difference: float
+    difference: float
     bound: float
+    must_change: bool = False
     layer_by_layer: bool = False
 
     @property
     def holds(self) -> bool:
-        return self.largest_difference <= self.bound
+        """Whether the figure is what it has to be; not a number never is."""
+        if self.must_change:
+            return self.difference >= self.bound
+        return self.difference <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,3 +245,4 @@ class Manifest:
     provenance: Provenance
     parity: tuple[ParityFigure, ...] = ()
     files: dict[str, FileSpec] = field(default_factory=dict)
+    digest: str = ""  # sha256 of the manifest itself, this field left empty

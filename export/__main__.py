@@ -1,0 +1,165 @@
+"""`python -m export`: checkpoints in, one engine bundle out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from runtime.errors import RuntimeFault
+from runtime.manifest import ParityFigure, Settings
+
+GIBIBYTE = 1 << 30
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description="Merge, compile and check the checkpoints of a GazeQwen; write one bundle.",
+    )
+    given = parser.add_argument_group("trained checkpoints")
+    given.add_argument("--qwen", type=Path, metavar="DIR", help="Qwen2.5-VL folder")
+    given.add_argument("--vjepa", type=Path, metavar="FILE", help="V-JEPA 2.1 checkpoint (.pt)")
+    given.add_argument("--gaze", type=Path, metavar="FILE", help="GazeQwen checkpoint (.pt)")
+    given.add_argument(
+        "--vjepa-pixels", type=int, default=384, metavar="N", help="its input size (default 384)"
+    )
+    drawn = parser.add_argument_group("or random weights of the real architecture")
+    drawn.add_argument("--random", choices=("tiny", "0.5b", "3b", "7b"), help="which shape")
+    drawn.add_argument("--seed", type=int, default=0, help="of the random weights (default 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle")
+    parser.add_argument("--name", help="the bundle's name (default: the folder's)")
+    live = parser.add_argument_group("settings of the live loop, kept in the bundle")
+    live.add_argument(
+        "--live-grid", metavar="HxW", help="visual tokens of a step (default 9x12, tiny 3x4)"
+    )
+    live.add_argument("--window", type=float, default=30.0, metavar="S", help="seconds remembered")
+    live.add_argument("--min-open", type=float, default=0.1, metavar="S")
+    live.add_argument("--max-new-tokens", type=int, default=64, metavar="N")
+    live.add_argument("--fixations", choices=("dispersion", "velocity", "device"), default=None)
+    parser.add_argument(
+        "--parity-memory",
+        type=float,
+        default=4.0,
+        metavar="GIB",
+        help="compare the decoder layer by layer if the whole needs more than this (default 4)",
+    )
+    options = parser.parse_args(arguments)
+    trained = (options.qwen, options.vjepa, options.gaze)
+    if options.random and any(trained):
+        parser.error("--random draws its own weights: leave out --qwen, --vjepa and --gaze")
+    if not options.random and not all(trained):
+        parser.error("give --qwen, --vjepa and --gaze, or --random SHAPE")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export; returns the exit status."""
+    options = parse_arguments(arguments)
+    # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
+    from export.checkpoints import CheckpointError
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        settings = _settings(options)
+        return _export(options, settings, console)
+    except (CheckpointError, RuntimeFault) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"interrupted: {options.out} is no bundle yet", file=sys.stderr)
+    return 1
+
+
+def _export(options: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from export.builder import BundleBuilder
+
+    checkpoints = _checkpoints(options, console)
+    builder = BundleBuilder(checkpoints, options.out, options.name or options.out.name, settings)
+    with _progress(console) as progress:
+        task = progress.add_task("graphs", total=6)
+        for stage in builder.write_graphs():
+            progress.update(task, advance=1, description=stage)
+    figures = []
+    for figure in builder.compare(int(options.parity_memory * GIBIBYTE)):
+        figures.append(figure)
+        console.print(_parity_line(figure))
+    builder.sign(tuple(figures))
+    if failed := [figure for figure in figures if not figure.holds]:
+        print(
+            f"error: {len(failed)} of {len(figures)} comparisons with PyTorch failed, first "
+            f"{failed[0].graph}, {failed[0].case}; {options.out} is kept but will not be run",
+            file=sys.stderr,
+        )
+        return 1
+    console.print(f"{options.out}: {len(figures)} comparisons with PyTorch hold")
+    return 0
+
+
+def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
+    from export.builder import Checkpoints
+
+    if not options.random:
+        return Checkpoints(
+            options.qwen, options.vjepa, options.gaze, options.vjepa_pixels, weights="trained"
+        )
+    from export.random_weights import write_random
+
+    folder = options.out.with_name(f"{options.out.name}-checkpoints")
+    with _progress(console) as progress:
+        task = progress.add_task("random checkpoints", total=None)
+        written = write_random(
+            options.random,
+            options.seed,
+            folder,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    return Checkpoints(
+        written.qwen_folder,
+        written.vjepa_file,
+        written.gaze_file,
+        written.vjepa_pixels,
+        weights="random",
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    grid = options.live_grid or ("3x4" if options.random == "tiny" else "9x12")
+    try:
+        height, width = (int(side) for side in grid.lower().split("x"))
+    except ValueError:
+        height = width = 0
+    if height < 1 or width < 1:
+        raise RuntimeFault(f"--live-grid {grid}: give height x width in tokens, such as 9x12")
+    return Settings(
+        live_height=height,
+        live_width=width,
+        window=options.window,
+        fixation_rule=options.fixations or "velocity",
+        min_open=options.min_open,
+        max_new_tokens=options.max_new_tokens,
+    )
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _parity_line(figure: ParityFigure) -> str:
+    sign = "at least" if figure.must_change else "at most"
+    state = "holds" if figure.holds else "FAILS"
+    return (
+        f"{state}: {figure.graph}, {figure.case}: {figure.difference:.2e} "
+        f"({sign} {figure.bound:.2e})"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

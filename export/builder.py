@@ -1,0 +1,228 @@
+"""Builds a bundle from checkpoints: graphs, embeddings, tokenizer, parity, last the manifest."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import onnx
+from tokenizers import Tokenizer
+
+from export.checkpoints import CheckpointError, sha256
+from export.decoder import DecoderEmitter, Float32Linear, write_embeddings
+from export.gaze_checkpoint import GazeCheckpoint, check_fit, load_gaze
+from export.graphs import export_gaze_half, export_scene_half, export_vjepa
+from export.layer_parity import check_layers
+from export.parity import check_decoder, check_graphs
+from export.qwen_checkpoint import QwenCheckpoint
+from export.reference import ReferenceModel
+from export.vision import VisionEmitter
+from export.vjepa import VJepaEncoder
+from export.vjepa_checkpoint import load_vjepa
+from export.weights import DecoderWeights
+from runtime import manifest as names
+from runtime.bundle import Bundle, file_spec, write_manifest
+from runtime.manifest import (
+    DecoderShape,
+    Geometry,
+    GraphSpec,
+    Manifest,
+    ParityFigure,
+    PositionRule,
+    PromptPieces,
+    Provenance,
+    ResamplerShape,
+    Settings,
+    TensorSpec,
+    VisionShape,
+    VJepaShape,
+)
+from runtime.models import Models
+
+SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+BEFORE_VIDEO = SYSTEM + "<|vision_start|>"
+AFTER_VIDEO = "<|vision_end|>"
+BEFORE_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
+STOPS = ("<|im_end|>", "<|endoftext|>")
+LETTERS = "ABCDEFGH"
+TOOLS = ("torch", "transformers", "peft", "onnx", "onnxscript", "onnxruntime", "tokenizers")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """The files a bundle is made from, and whether their weights mean anything."""
+
+    qwen: Path
+    vjepa: Path
+    gaze: Path
+    vjepa_pixels: int
+    weights: Literal["trained", "random"]
+
+
+class BundleBuilder:
+    """Builds one bundle in `folder`.
+
+    Opening it reads and checks the checkpoints: CheckpointError for those that do not fit.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, folder: Path, name: str, settings: Settings
+    ) -> None:
+        self._sources = checkpoints
+        self._folder = folder
+        self._name = name
+        self._settings = settings
+        self._qwen = QwenCheckpoint.open(checkpoints.qwen)
+        self._vjepa: VJepaEncoder = load_vjepa(checkpoints.vjepa, checkpoints.vjepa_pixels)
+        self._gaze: GazeCheckpoint = load_gaze(checkpoints.gaze)
+        check_fit(self._gaze, self._qwen, self._vjepa)
+        self._weights = DecoderWeights(self._qwen, self._gaze)
+        self._tokenizer_file = checkpoints.qwen / names.TOKENIZER_FILE
+        if not self._tokenizer_file.is_file():
+            raise CheckpointError(f"{checkpoints.qwen}: it has no {names.TOKENIZER_FILE}")
+        *kept, self._pruned = self._gaze.resampler.geometry.injected_layers
+        self._kept = tuple(kept)
+        if self._pruned != self._qwen.decoder.layers - 1:
+            raise CheckpointError(
+                f"{checkpoints.gaze}: its last module belongs to layer {self._pruned}, not to the "
+                f"last of {self._qwen.decoder.layers} layers: it can't be pruned"
+            )
+
+    def write_graphs(self) -> Iterator[str]:
+        """Write everything but the manifest; yields what is being worked on."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / names.MANIFEST_FILE).unlink(missing_ok=True)
+        yield "V-JEPA"
+        export_vjepa(self._vjepa, self._folder)
+        yield "resampler"
+        export_scene_half(self._gaze.resampler, self._vjepa, self._kept, self._folder)
+        export_gaze_half(self._gaze.resampler, self._kept, self._folder)
+        yield "vision tower"
+        VisionEmitter(self._qwen.vision_state(), self._qwen.vision).emit(self._folder)
+        yield "decoder"
+        emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, Float32Linear())
+        emitter.emit(self._folder)
+        yield "embeddings and tokenizer"
+        write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE)
+        shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
+
+    def compare(self, memory: int) -> Iterator[ParityFigure]:
+        """Compare with PyTorch what was written. `memory`: bytes above which the decoder is
+        compared layer by layer instead of as a whole."""
+        bundle = Bundle(self._folder, self._unsigned())
+        models = Models(bundle)
+        if self._decoder_bytes() > memory:
+            yield from check_layers(bundle, self._weights, self._qwen.decoder)
+            # The other graphs need no decoder: the reference is built around an empty one.
+            reference = ReferenceModel.without_decoder(self._qwen, self._vjepa, self._gaze)
+            yield from check_graphs(models, reference)
+            return
+        reference = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
+        yield from check_graphs(models, reference)
+        yield from check_decoder(models, reference)
+
+    def sign(self, parity: tuple[ParityFigure, ...]) -> Manifest:
+        """Hash every file and write the manifest: from here on the folder is a bundle."""
+        files = {names.EMBEDDINGS_FILE, names.TOKENIZER_FILE}
+        for graph in names.GRAPHS:
+            files |= {f"{graph}.onnx", f"{graph}.onnx.data"}
+        specs = {name: file_spec(self._folder / name) for name in sorted(files)}
+        manifest = replace(self._unsigned(), parity=parity, files=specs)
+        write_manifest(self._folder, manifest)
+        return manifest
+
+    def _decoder_bytes(self) -> int:
+        """Memory for the whole comparison: the weights once in PyTorch, once in the engine."""
+        floats = 0
+        for shape in self._qwen.decoder.shapes().values():
+            size = 1
+            for side in shape:
+                size *= side
+            floats += size
+        return 2 * 4 * floats
+
+    def _unsigned(self) -> Manifest:
+        return Manifest(
+            format=names.FORMAT_VERSION,
+            name=self._name,
+            geometry=self._geometry(),
+            graphs={graph: _graph_spec(self._folder, graph) for graph in names.GRAPHS},
+            positions=PositionRule(self._qwen.vision.tokens_per_second),
+            prompt=prompt_pieces(Tokenizer.from_file(str(self._tokenizer_file))),
+            settings=self._settings,
+            quantization="float32",
+            provenance=self._provenance(),
+        )
+
+    def _geometry(self) -> Geometry:
+        decoder, vision = self._qwen.decoder, self._qwen.vision
+        vjepa, resampler = self._vjepa.geometry, self._gaze.resampler.geometry
+        return Geometry(
+            DecoderShape(
+                layers=decoder.layers,
+                width=decoder.width,
+                heads=decoder.heads,
+                kv_heads=decoder.kv_heads,
+                head_dim=decoder.head_dim,
+                vocabulary=decoder.vocabulary,
+                rope_theta=decoder.rope_theta,
+                mrope_section=decoder.mrope_section,
+            ),
+            VisionShape(
+                patch=vision.patch,
+                merge=vision.merge,
+                temporal_patch=vision.temporal_patch,
+                window=vision.window,
+                head_dim=vision.width // vision.heads,
+            ),
+            VJepaShape(vjepa.frames, vjepa.tubelets, vjepa.side, vjepa.width),
+            ResamplerShape(self._kept, self._pruned, resampler.d_latent, resampler.n_blocks),
+        )
+
+    def _provenance(self) -> Provenance:
+        hashes = {f"qwen/{name}": digest for name, digest in self._qwen.hashes().items()}
+        hashes["vjepa"] = sha256(self._sources.vjepa)
+        hashes["gaze"] = sha256(self._sources.gaze)
+        tools = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
+        return Provenance(hashes, tools, self._sources.weights)
+
+
+def prompt_pieces(tokenizer: Tokenizer) -> PromptPieces:
+    """The token ids of Qwen2.5-VL's chat template. Raises CheckpointError without its tokens."""
+    letters = {letter: _ids(tokenizer, letter) for letter in LETTERS}
+    single = {letter: ids[0] for letter, ids in letters.items() if len(ids) == 1}
+    stops = [tokenizer.token_to_id(stop) for stop in STOPS]
+    if None in stops or not {"A", "B", "C", "D"} <= set(single):
+        raise CheckpointError("the tokenizer is not Qwen2.5-VL's: its special tokens are missing")
+    return PromptPieces(
+        before_video=_ids(tokenizer, BEFORE_VIDEO),
+        after_video=_ids(tokenizer, AFTER_VIDEO),
+        before_answer=_ids(tokenizer, BEFORE_ANSWER),
+        letters=single,
+        stop=tuple(stop for stop in stops if stop is not None),
+    )
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _graph_spec(folder: Path, graph: str) -> GraphSpec:
+    model = onnx.load(folder / f"{graph}.onnx", load_external_data=False).graph
+    return GraphSpec(
+        f"{graph}.onnx",
+        tuple(_tensor_spec(info) for info in model.input),
+        tuple(_tensor_spec(info) for info in model.output),
+    )
+
+
+def _tensor_spec(info: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = info.type.tensor_type
+    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    shape = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
+    return TensorSpec(info.name, kind, shape)

@@ -1,0 +1,187 @@
+"""The decoder's comparison with PyTorch for models that do not fit in memory: layer by layer.
+
+Each layer is cut out of the emitted graph, over the very weights it will run with, and compared
+with one PyTorch layer on the same hidden states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper
+from transformers import Qwen2_5_VLTextConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VLDecoderLayer,
+    Qwen2_5_VLRotaryEmbedding,
+)
+
+from export.graph_writer import tensor_info
+from export.parity import LEAST_CHANGE, figure
+from export.qwen_config import DecoderGeometry
+from export.reference import quiet
+from export.weights import DecoderWeights
+from runtime import manifest as names
+from runtime.bundle import Bundle
+from runtime.engine import OnnxEngine
+from runtime.manifest import ParityFigure
+from runtime.positions import rotary_rows, text_positions
+
+TOKENS = 24
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def check_layers(
+    bundle: Bundle, weights: DecoderWeights, geometry: DecoderGeometry
+) -> Iterator[ParityFigure]:
+    """Every layer but the last with and without a residual, then the last layer with the head."""
+    graph = onnx.load(bundle.graph_path(names.DECODER), load_external_data=False)
+    hidden = np.random.default_rng(5).normal(size=(1, TOKENS, geometry.width)).astype(np.float32)
+    injected = bundle.manifest.geometry.resampler.injected_layers
+    for layer in range(geometry.layers - 1):
+        theirs = _torch_layer(weights, geometry, layer, hidden)
+        plain = _emitted_layer(bundle, graph, layer, hidden, residual=0.0)
+        yield _figure(f"layer {layer}", plain, theirs)
+        if layer in injected:
+            added = _emitted_layer(bundle, graph, layer, hidden, residual=1.0)
+            yield _figure(f"layer {layer}, residual 1", added, theirs + 1.0)
+            change = float(np.abs(added - plain).max())
+            case = f"a residual changes layer {layer}"
+            yield ParityFigure(
+                names.DECODER, case, change, LEAST_CHANGE, must_change=True, layer_by_layer=True
+            )
+        hidden = theirs / np.sqrt(np.mean(theirs**2))
+    yield _head_figure(bundle, graph, weights, geometry, hidden)
+
+
+def _figure(case: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> ParityFigure:
+    plain = figure(names.DECODER, case, ours, theirs)
+    return ParityFigure(plain.graph, case, plain.difference, plain.bound, layer_by_layer=True)
+
+
+def _torch_layer(
+    weights: DecoderWeights, geometry: DecoderGeometry, layer: int, hidden: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    config = _config(geometry)
+    module = Qwen2_5_VLDecoderLayer(config, layer).eval()
+    prefix = f"layers.{layer}."
+    state = {name: weights.tensor(prefix + name, torch.float32) for name in module.state_dict()}
+    module.load_state_dict(state)
+    values = torch.from_numpy(hidden)
+    places = torch.arange(TOKENS).expand(3, 1, TOKENS)
+    rotary = Qwen2_5_VLRotaryEmbedding(config)(values, places)
+    mask = torch.full((TOKENS, TOKENS), torch.finfo(torch.float32).min).triu(1)[None, None]
+    with torch.no_grad():
+        output = module(values, attention_mask=mask, position_embeddings=rotary)
+    return (output[0] if isinstance(output, tuple) else output).numpy()
+
+
+def _config(geometry: DecoderGeometry) -> Qwen2_5_VLTextConfig:
+    with quiet():
+        return Qwen2_5_VLTextConfig(
+            hidden_size=geometry.width,
+            num_hidden_layers=geometry.layers,
+            num_attention_heads=geometry.heads,
+            num_key_value_heads=geometry.kv_heads,
+            intermediate_size=geometry.intermediate,
+            vocab_size=geometry.vocabulary,
+            rms_norm_eps=geometry.rms_epsilon,
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": geometry.rope_theta,
+                "mrope_section": list(geometry.mrope_section),
+            },
+            attn_implementation="eager",
+        )
+
+
+def _emitted_layer(
+    bundle: Bundle, graph: onnx.ModelProto, layer: int, hidden: NDArray, residual: float
+) -> NDArray[np.float32]:
+    outputs = [f"mid.{layer}", f"branch.{layer}"]
+    injected = bundle.manifest.geometry.resampler.injected_layers
+    width = hidden.shape[-1]
+    residuals = np.full((len(injected), 1, width), residual, np.float32)
+    results = _run_cut(bundle, graph, layer, hidden, outputs, {names.RESIDUALS: residuals})
+    return results[outputs[0]] + results[outputs[1]]
+
+
+def _head_figure(
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    weights: DecoderWeights,
+    geometry: DecoderGeometry,
+    hidden: NDArray[np.float32],
+) -> ParityFigure:
+    last = geometry.layers - 1
+    rows = {names.ROWS: np.array([TOKENS - 1], np.int64)}
+    ours = _run_cut(bundle, graph, last, hidden, [names.LOGITS], rows)[names.LOGITS][0]
+    final = torch.from_numpy(_torch_layer(weights, geometry, last, hidden)[0, -1])
+    scale = torch.rsqrt(final.pow(2).mean() + geometry.rms_epsilon)
+    normed = final * scale * weights.tensor("norm.weight", torch.float32)
+    theirs = weights.tensor("lm_head.weight", torch.float32) @ normed
+    return _figure("last layer and head", ours, theirs.numpy())
+
+
+def _run_cut(
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    layer: int,
+    hidden: NDArray[np.float32],
+    outputs: list[str],
+    more: Arrays,
+) -> dict[str, NDArray[np.float32]]:
+    """Run one layer: its stream comes in as the sum of the layer before's two tensors."""
+    shape = bundle.manifest.geometry.decoder
+    cos, sin = rotary_rows(shape, text_positions(0, TOKENS))
+    empty = np.zeros((1, shape.kv_heads, TOKENS, shape.head_dim), np.float32)
+    entry = {names.EMBEDDINGS: hidden}
+    if layer:
+        entry = {f"mid.{layer - 1}": hidden, f"branch.{layer - 1}": np.zeros_like(hidden)}
+    inputs: Arrays = {
+        **entry,
+        **more,
+        names.ROTARY_COS: cos,
+        names.ROTARY_SIN: sin,
+        names.LAST_POSITION: np.array([TOKENS - 1], np.int32),
+        names.TOTAL_LENGTH: np.array(TOKENS, np.int32),
+        names.past_key(layer): empty,
+        names.past_value(layer): empty,
+    }
+    path = bundle.folder / f"{names.DECODER}.layer.onnx"
+    try:
+        used = _cut(graph, inputs, outputs, path)
+        return OnnxEngine(path).run({name: inputs[name] for name in used})
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _cut(graph: onnx.ModelProto, inputs: Arrays, outputs: list[str], path: Path) -> list[str]:
+    """Write the part of the graph between inputs and outputs; returns the inputs it uses.
+
+    It lies beside the graph, so that its weights are found in the same data file.
+    """
+    makers = {output: node for node in graph.graph.node for output in node.output if output}
+    wanted, chosen = list(outputs), {}
+    while wanted:
+        name = wanted.pop()
+        if name not in inputs and name in makers and makers[name].name not in chosen:
+            chosen[makers[name].name] = makers[name]
+            wanted += makers[name].input
+    nodes = [node for node in graph.graph.node if node.name in chosen]
+    read = {name for node in nodes for name in node.input}
+    used = [name for name in inputs if name in read]
+    part = helper.make_graph(
+        nodes,
+        "layer",
+        [tensor_info(name, inputs[name].dtype, inputs[name].shape) for name in used],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs],
+        [weight for weight in graph.graph.initializer if weight.name in read],
+    )
+    model = helper.make_model(part, opset_imports=graph.opset_import, ir_version=graph.ir_version)
+    onnx.save_model(model, path)
+    return used
