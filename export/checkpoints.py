@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -29,7 +30,9 @@ def read_tensor_file(path: Path) -> dict[str, object]:
         raise CheckpointError(f"{path}: there is no such file")
     archive = zipfile.is_zipfile(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        with warnings.catch_warnings():  # about pickles: what is wrong is said below, in one line
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except Exception as error:  # a damaged pickle can end in nearly any exception
         raise CheckpointError(f"{path}: {_why_unreadable(path, archive)}") from error
     if not isinstance(content, dict):
