@@ -1,0 +1,80 @@
+"""Steps encoded: frames to visual embeddings and scene outputs, gaze to residuals.
+
+The scene half depends on the pair of frames alone and is kept for the newest pairs, so that a new
+gaze on the same frames costs the gaze half only.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.frame_timeline import FramePair
+from runtime.gaze_encoding import gaze_encoding
+from runtime.gaze_timeline import GazeView
+from runtime.models import Models, Scene
+from runtime.steps import Step, StepPlan
+from runtime.stopwatch import Stopwatch
+
+KEPT_PAIRS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedPair:
+    """What does not depend on gaze: `visual` (H*W, D), and the scene half's outputs."""
+
+    visual: NDArray[np.float32]
+    scene: Scene | None
+
+
+class Encoder:
+    """Encodes steps for a live grid under the causal protocol.
+
+    With `use_gaze` False no residual is computed and none is added.
+    """
+
+    def __init__(self, models: Models, grid: tuple[int, int], use_gaze: bool) -> None:
+        self._models = models
+        self._grid = grid
+        self._use_gaze = use_gaze
+        self._kept: OrderedDict[tuple[int, int], EncodedPair] = OrderedDict()
+        geometry = models.bundle.manifest.geometry
+        self._clip_frames = geometry.vjepa.frames
+        self._encoding_width = geometry.resampler.width
+
+    def encode(self, plan: StepPlan, watch: Stopwatch) -> Step:
+        """Encode a step; what was encoded of its frames before is used again."""
+        pair = self.encode_pair(plan.pair, watch)
+        return Step(plan, pair.visual, self._residuals(pair, plan.gaze, watch))
+
+    def encode_pair(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
+        """Everything that can be computed of a pair of frames before gaze is known."""
+        if pair.key not in self._kept:
+            self._kept[pair.key] = self._encode(pair, watch)
+            if len(self._kept) > KEPT_PAIRS:
+                self._kept.popitem(last=False)
+        return self._kept[pair.key]
+
+    def _encode(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
+        with watch.stage("vision"):
+            visual = self._models.visual(np.stack([pair.older, pair.newer]))
+        if not self._use_gaze:
+            return EncodedPair(visual, None)
+        # The released checkpoint was trained on two frames, the second repeated to the end.
+        clip = np.stack([pair.older] + [pair.newer] * (self._clip_frames - 1))
+        with watch.stage("vjepa"):
+            features = self._models.features(clip)
+        with watch.stage("resampler.scene"):
+            return EncodedPair(visual, self._models.scene(features, 0, 1, self._grid))
+
+    def _residuals(
+        self, pair: EncodedPair, gaze: GazeView, watch: Stopwatch
+    ) -> NDArray[np.float32] | None:
+        if pair.scene is None:
+            return None
+        with watch.stage("resampler.gaze"):
+            encoding = gaze_encoding(gaze.fixations, self._encoding_width)
+            return self._models.residuals(pair.scene, encoding)

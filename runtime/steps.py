@@ -1,0 +1,113 @@
+"""Temporal steps: what a step is made of, when steps fall, and which ones are decided.
+
+A step is a pure function of what was captured up to its own time and is never revised. Steps belong
+to the stream: they fall every `2 / rate` seconds of capture time from its start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.clock import NANOSECONDS
+from devices.device import Delivery
+from devices.samples import Blink, Fixation, GazeSample, SceneFrame
+from runtime.fixation_rules import FrameMark
+from runtime.frame_timeline import FramePair, FrameTimeline
+from runtime.gaze_timeline import GazeTimeline, GazeView
+from runtime.sampling import FRAMES_PER_STEP
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepPlan:
+    """A step decided but not encoded. `number` counts from the stream's start; None for a tail.
+
+    `time` (Unix ns) is the moment whose gaze it carries: its newer frame's capture time, or the
+    moment of the question for a tail step.
+    """
+
+    number: int | None
+    time: int
+    pair: FramePair
+    gaze: GazeView
+
+    def same_as(self, other: StepPlan) -> bool:
+        """Whether it shows the model the same frames and the same active fixations."""
+        return self.pair.key == other.pair.key and self.gaze.fixations == other.gaze.fixations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """An encoded step: `visual` (H*W, D), `residuals` (injected, H*W, D) or None with gaze off."""
+
+    plan: StepPlan
+    visual: NDArray[np.float32]
+    residuals: NDArray[np.float32] | None
+
+
+class StepPlanner:
+    """Turns what devices deliver into steps, in the order of capture."""
+
+    def __init__(self, frames: FrameTimeline, gaze: GazeTimeline, rate: float) -> None:
+        """`rate`: frames per second that the model samples."""
+        self._frames = frames
+        self._gaze = gaze
+        self._interval = FRAMES_PER_STEP / rate
+        self._start: int | None = None
+        self._next = 0
+        self._frames_until = 0
+        self._gaze_until = 0
+
+    @property
+    def start(self) -> int | None:
+        """Capture time of the stream's first frame, Unix ns."""
+        return self._start
+
+    def receive(self, delivery: Delivery) -> None:
+        """Take in what a device delivered."""
+        for sample in delivery.samples:
+            if isinstance(sample, SceneFrame):
+                self._start = sample.captured_at if self._start is None else self._start
+                self._frames.add(sample)
+                self._gaze.add(FrameMark(sample.captured_at))
+            elif isinstance(sample, GazeSample | Fixation | Blink):
+                self._gaze.add(sample)
+        self._frames_until = max(self._frames_until, delivery.frames_until)
+        self._gaze_until = max(self._gaze_until, delivery.gaze_until)
+
+    def due(self, until: int) -> list[StepPlan]:
+        """The steps that fall at or before `until` (Unix ns) and that nothing can change any more.
+
+        Afterwards no moment before the last frame by `until` may be asked for.
+        """
+        plans = []
+        while self._start is not None and (due := self._due_time()) <= until:
+            pair = self._frames.pair(due)
+            if due > self._frames_until or pair is None or pair.newer_at > self._gaze_until:
+                break
+            view = self._gaze.view(pair.newer_at)
+            plans.append(StepPlan(self._next, pair.newer_at, pair, view))
+            self._next += 1
+        self._forget(until)
+        return plans
+
+    def tail(self, moment: int) -> StepPlan | None:
+        """The newest pair captured by `moment` (Unix ns) with the fixations active at it."""
+        pair = self._frames.pair(moment)
+        if pair is None:
+            return None
+        return StepPlan(None, moment, pair, self._gaze.view(moment))
+
+    def _due_time(self) -> int:
+        assert self._start is not None
+        return self._start + round(self._next * self._interval * NANOSECONDS)
+
+    def _forget(self, until: int) -> None:
+        if self._start is None:
+            return
+        pair = self._frames.pair(min(until, self._due_time()))
+        if pair is not None:
+            self._gaze.settle(pair.newer_at)
+            self._frames.forget(pair.newer_at)
