@@ -24,9 +24,9 @@ HASHED_BESIDE_WEIGHTS = ("config.json", INDEX_FILE, "tokenizer.json", "tokenizer
 UNQUANTISED = ("F32", "F16", "BF16")
 VISION = "visual."
 
-# Stored prefixes and what the canonical names have in their place, the longest first: transformers
-# 4.52 and later, then the hub.
-PREFIXES = (("model.language_model.", ""), ("model.visual.", VISION), ("model.", ""))
+# What stored names start with and canonical ones don't: in transformers 4.52, and on the hub (where
+# the vision tower has no prefix at all).
+PREFIXES = ("model.language_model.", "model.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ class QwenCheckpoint:
 
 def canonical_name(stored: str) -> str:
     """The layout-independent name of a stored tensor."""
-    for prefix, replacement in PREFIXES:
+    for prefix in PREFIXES:
         if stored.startswith(prefix):
-            return replacement + stored.removeprefix(prefix)
+            return stored.removeprefix(prefix)
     return stored
 
 
