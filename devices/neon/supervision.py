@@ -1,0 +1,285 @@
+"""Keeps the phone's streams alive: stalls, reconnecting, the transport, the time echo."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+from devices.clock import NANOSECONDS, Clock
+from devices.mailbox import Mailbox
+from devices.mailbox import Stream as Lane
+from devices.neon.phone import Phone, PhoneSilent, PhoneStatus
+from devices.neon.session import Session, SessionFailed, Transport
+from devices.neon.streams import Stream
+from devices.neon.timing import ClockOffset, EchoFailed, measure_offset
+
+LOOK_SPACING = 0.05
+STALL = 0.35
+"""Seconds without a packet after which a stream is said to have stalled."""
+GIVE_UP = 1.5
+"""Seconds without a packet after which it is connected anew."""
+REPORT_PATIENCE = 6.0
+"""Seconds without a sender report after which it is connected anew."""
+BACKOFF = (0.1, 0.2, 0.4, 0.5)
+"""Seconds before one attempt to connect and the next; the last one stays."""
+STATUS_SPACING = 5.0
+ECHO_SPACING, ECHO_TIMEOUT = 0.5, 0.4
+LOSS_WINDOW = 10 * NANOSECONDS
+LOSS_LIMIT = 0.001
+LEAST_PACKETS, LEAST_LOST = 500, 2
+"""Fewer packets than these say nothing about the loss."""
+
+
+class Interrupted(Exception):
+    """A stream has to be connected anew. The message says why in a few words."""
+
+
+class LossMeter:
+    """The fraction of packets lost within the last seconds, over all streams."""
+
+    def __init__(self) -> None:
+        self._history: deque[tuple[int, int, int]] = deque()
+
+    def measure(self, now: int, expected: int, lost: int) -> float | None:
+        """Take the totals so far; None while there is too little to go by."""
+        self._history.append((now, expected, lost))
+        while now - self._history[0][0] > LOSS_WINDOW:
+            self._history.popleft()
+        _, expected_before, lost_before = self._history[0]
+        packets, missing = expected - expected_before, lost - lost_before
+        if packets < LEAST_PACKETS or 0 < missing < LEAST_LOST:
+            return None
+        return missing / packets
+
+
+@dataclass(slots=True)
+class Watched:
+    """A stream under supervision; `lane` is the mailbox's name for it, None for eye events."""
+
+    stream: Stream
+    lane: Lane | None
+    session: Session | None = None
+    stalled_at: int | None = None
+    said: str | None = None
+
+
+class Supervisor:
+    """Opens the phone's streams and keeps them open. Runs in the device's event loop."""
+
+    def __init__(
+        self,
+        phone: Phone,
+        status: PhoneStatus,
+        streams: dict[Lane | None, Stream],
+        mailbox: Mailbox,
+        clock: Clock,
+        transport: Transport | None,
+    ) -> None:
+        """`transport` None: UDP, and TCP from the first measured loss above 0.1 % on."""
+        self._phone = phone
+        self._echo_port = status.echo_port
+        self._urls = status.urls
+        self._watched = [Watched(stream, lane) for lane, stream in streams.items()]
+        self._mailbox = mailbox
+        self._clock = clock
+        self._may_change = transport is None
+        self.transport: Transport = transport or "udp"
+        self.status = status
+        self.loss: float | None = None
+        self.offset: ClockOffset | None = None
+        self._meter = LossMeter()
+        self._echo_wanted = asyncio.Event()
+        self._renewals = 0
+        self._silent = False
+
+    def ask_for_echo(self) -> None:
+        """Let the next time echo come at once."""
+        self._echo_wanted.set()
+
+    async def open(self) -> None:
+        """Connect every stream. Raises SessionFailed."""
+        await self._measure_offset()
+        async with asyncio.TaskGroup() as tasks:
+            for watched in self._watched:
+                tasks.create_task(self._connect(watched))
+
+    async def run(self) -> None:
+        """Keep everything going until it is cancelled; then close the sessions."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._look())
+                tasks.create_task(self._follow_clock())
+                tasks.create_task(self._follow_status())
+                for watched in self._watched:
+                    tasks.create_task(self._keep(watched))
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close every session, with a word of farewell to the phone."""
+        sessions = [w.session for w in self._watched if w.session is not None]
+        await asyncio.gather(*(session.close(farewell=True) for session in sessions))
+
+    async def _connect(self, watched: Watched) -> None:
+        """Open one stream at the phone's present address of it."""
+        stream = watched.stream
+        url = self._urls.get(stream.camera)
+        if url is None:
+            raise SessionFailed(f"the phone has no {stream.noun} now: are the glasses connected?")
+        session = watched.session = Session(url, self.transport, stream)
+        try:
+            stream.begin(await session.open())
+            await session.play()
+        except BaseException:
+            watched.session = None
+            await session.close(farewell=False)
+            raise
+
+    async def _keep(self, watched: Watched) -> None:
+        attempts = 0
+        while True:
+            try:
+                if watched.session is None:
+                    await self._refresh()
+                    await self._connect(watched)
+                if await self._watch(watched, watched.session):
+                    attempts = 0
+                    continue
+            except PhoneSilent as error:
+                self._say_silent(str(error))
+            except (SessionFailed, Interrupted) as error:
+                if watched.stream.last_packet_at is not None:
+                    attempts = 0
+                self._say(watched, f"{watched.stream.noun}: {error}; connecting anew")
+            if watched.session is not None:
+                await watched.session.close(farewell=False)
+                watched.session = None
+            if watched.lane is not None:
+                self._renewals += 1
+            await asyncio.sleep(BACKOFF[min(attempts, len(BACKOFF) - 1)])
+            attempts += 1
+
+    async def _watch(self, watched: Watched, session: Session) -> bool:
+        """Until the stream has to be connected anew; returns True for another transport's sake."""
+        opened_at, transport, renewals = self._clock.now(), self.transport, self._renewals
+        stream, kept_at = watched.stream, opened_at
+        while True:
+            await asyncio.sleep(LOOK_SPACING)
+            now = self._clock.now()
+            if transport != self.transport:
+                watched.session = None
+                await session.close(farewell=True)
+                return True
+            if not session.running:
+                raise Interrupted("the phone closed the connection")
+            if watched.lane is None and renewals != self._renewals:
+                raise Interrupted("the other streams were interrupted")
+            if watched.lane is not None:
+                _check(stream, opened_at, now)
+            if now - kept_at > session.keep_alive_spacing * NANOSECONDS:
+                kept_at = now
+                await session.keep_alive()
+
+    async def _refresh(self) -> None:
+        """A phone that was restarted listens elsewhere."""
+        self.status = await self._phone.status()
+        self._urls, self._echo_port = self.status.urls, self.status.echo_port
+        self._silent = False
+
+    async def _look(self) -> None:
+        """Several times a second: what stalled, what is final, how much is lost."""
+        started_at = self._clock.now()
+        while True:
+            now = self._clock.now()
+            for watched in self._watched:
+                watched.stream.tick(now)
+                if watched.lane is not None:
+                    self._look_at(watched, watched.lane, started_at, now)
+            self._look_at_loss(now)
+            await asyncio.sleep(LOOK_SPACING)
+
+    def _look_at(self, watched: Watched, lane: Lane, started_at: int, now: int) -> None:
+        stream = watched.stream
+        limit = round(STALL * NANOSECONDS)
+        if now - (stream.dated_at or started_at) > limit:
+            # The live loop must not wait for what may never come.
+            self._mailbox.finish(lane, now - limit)
+        heard_at = stream.heard_at or started_at
+        if now - heard_at > limit:
+            if watched.stalled_at is None:
+                watched.stalled_at = heard_at
+                self._mailbox.note(f"{stream.noun}: no data for {STALL:g} s")
+        elif watched.stalled_at is not None:
+            silence = (heard_at - watched.stalled_at) / NANOSECONDS
+            self._mailbox.note(f"{stream.noun}: data again after {silence:.1f} s")
+            watched.stalled_at = watched.said = None
+
+    def _look_at_loss(self, now: int) -> None:
+        totals = [watched.stream.totals() for watched in self._watched]
+        self.loss = self._meter.measure(
+            now, sum(expected for expected, _ in totals), sum(lost for _, lost in totals)
+        )
+        over = self.loss is not None and self.loss > LOSS_LIMIT
+        if over and self._may_change and self.transport == "udp":
+            self.transport = "tcp"
+            self._mailbox.note(
+                f"{self.loss:.2%} of the packets are lost over UDP: changing to TCP (rtspt)"
+            )
+
+    def _say(self, watched: Watched, line: str) -> None:
+        if line != watched.said:
+            watched.said = line
+            self._mailbox.note(line)
+
+    def _say_silent(self, reason: str) -> None:
+        if not self._silent:
+            self._silent = True
+            self._mailbox.note(f"the phone does not answer ({reason}); trying again")
+
+    async def _follow_clock(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ECHO_SPACING):
+                    await self._echo_wanted.wait()
+            self._echo_wanted.clear()
+            await self._measure_offset()
+            await asyncio.sleep(LOOK_SPACING)
+
+    async def _measure_offset(self) -> None:
+        now = self._clock.now()
+        if self._echo_port is None:
+            if self.offset is None:
+                self._mailbox.note(
+                    "the phone offers no time echo: its clock is taken to agree with the computer's"
+                )
+            self.offset = ClockOffset(0, now)
+        else:
+            with suppress(EchoFailed):
+                self.offset = await measure_offset(
+                    self._phone.address, self._echo_port, self._clock, ECHO_TIMEOUT
+                )
+        if self.offset is not None and self.offset.measured_at >= now:
+            for watched in self._watched:
+                watched.stream.set_offset(self.offset)
+
+    async def _follow_status(self) -> None:
+        battery = self.status.battery_state
+        while True:
+            await asyncio.sleep(STATUS_SPACING)
+            with suppress(PhoneSilent):
+                await self._refresh()
+            if self.status.battery_state != battery:
+                battery = self.status.battery_state
+                self._mailbox.note(
+                    f"the phone's battery is {battery}: {self.status.battery_level} %"
+                )
+
+
+def _check(stream: Stream, opened_at: int, now: int) -> None:
+    """Raises Interrupted if a stream's connection is of no use any more."""
+    if now - (stream.last_packet_at or opened_at) > GIVE_UP * NANOSECONDS:
+        raise Interrupted(f"silent for {GIVE_UP:g} s")
+    if not stream.reported and now - opened_at > REPORT_PATIENCE * NANOSECONDS:
+        raise Interrupted(f"no sender report in {REPORT_PATIENCE:g} s, so that nothing has a date")
