@@ -56,7 +56,8 @@ class ReferenceModel:
             qwen = Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 qwen_folder, dtype=torch.float32
             )
-        return cls(_merge_lora(qwen, gaze), vjepa, gaze.resampler)
+            merged = _merge_lora(qwen, gaze)
+        return cls(merged, vjepa, gaze.resampler)
 
     @classmethod
     def without_decoder(

@@ -109,8 +109,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def _digest(manifest: Manifest) -> str:
-    unsigned = replace(manifest, digest="")
-    return hashlib.sha256(msgspec.json.encode(unsigned)).hexdigest()
+    """Of the manifest as it reads back: a whole number in a field of fractions is the same."""
+    unsigned = msgspec.json.encode(replace(manifest, digest=""))
+    canonical = msgspec.json.encode(msgspec.json.decode(unsigned, type=Manifest))
+    return hashlib.sha256(canonical).hexdigest()
 
 
 def file_spec(path: Path) -> FileSpec:

@@ -1,0 +1,116 @@
+"""What happened, one JSON line each. The console and the benchmarks print from these records.
+
+Unknown is null, never absent, never 0. Times of capture in Unix ns, durations in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from devices.samples import Fixation, FixationSource
+from runtime.errors import RuntimeFault
+
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FixationFact:
+    """A fixation that was used. `step` is the index in `steps`; `end` null while it lasted.
+
+    `whole`: its centre was known beforehand from a fixation file.
+    """
+
+    x: float
+    y: float
+    start: int
+    end: int | None
+    step: int
+    source: FixationSource
+    whole: bool
+
+    @classmethod
+    def of(cls, fixation: Fixation, step: int) -> FixationFact:
+        """The facts of a fixation used in a step."""
+        return cls(
+            fixation.x,
+            fixation.y,
+            fixation.started_at,
+            fixation.ended_at,
+            step,
+            fixation.source,
+            fixation.whole,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFact:
+    """Samples of one kind since the start: received = used + dropped by cause."""
+
+    received: int
+    used: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """An answer and everything about its time."""
+
+    question: str
+    options: tuple[str, ...]
+    answer: str | None
+    probabilities: dict[str, float] | None
+    truth: str | None
+    asked_at: int
+    frame_at: int | None
+    gaze_at: int | None
+    frame_age_ms: float | None
+    gaze_age_ms: float | None
+    fixations: tuple[FixationFact, ...]
+    context_start: int | None
+    steps: tuple[int, ...]
+    ttft_ms: float | None
+    stages_ms: Mapping[str, float]
+    frames: StreamFact
+    gaze: StreamFact
+    protocol: str
+    bundle: str
+    engine: str
+    note: str | None = None
+    kind: Literal["answer", "alert"] = "answer"
+
+
+class Recorder:
+    """Appends records to a file, each complete as soon as it is written; no file, no records."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises RuntimeFault for a file that can't be written."""
+        self._file: BinaryIO | None = None
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("ab")
+            except OSError as error:
+                raise RuntimeFault(f"--record {path}: {error.strerror}") from error
+
+    def write(self, record: AnswerRecord) -> None:
+        """Write one record."""
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(record) + b"\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def age_ms(moment: int, captured_at: int | None) -> float | None:
+    """Milliseconds from capture to `moment`; None where nothing was captured."""
+    if captured_at is None:
+        return None
+    return (moment - captured_at) / NANOSECONDS_PER_MILLISECOND

@@ -1,0 +1,50 @@
+"""What several tests need: one exported tiny bundle, its checkpoints, and the data beside us."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A bundle of random weights, exported once by the command line, its checkpoints beside it."""
+    pytest.importorskip("torch", reason="needs the extra 'export'")
+    from export.__main__ import main
+
+    folder = tmp_path_factory.mktemp("export") / "tiny"
+    assert main(["--random", "tiny", "--seed", "3", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tiny_folder):
+    from runtime.bundle import Bundle
+    from runtime.models import Models
+
+    return Models(Bundle.open(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_reference(tiny_folder):
+    """The same checkpoints in PyTorch, with hooks."""
+    from export.gaze_checkpoint import load_gaze
+    from export.reference import ReferenceModel
+    from export.vjepa_checkpoint import load_vjepa
+
+    checkpoints = tiny_folder.with_name("tiny-checkpoints")
+    return ReferenceModel.load(
+        checkpoints / "qwen",
+        load_vjepa(checkpoints / "vjepa.pt", pixels=64),
+        load_gaze(checkpoints / "gazeqwen.pt"),
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Real recordings lie beside the repository on some machines."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real recordings at ../shared/data")
+    return folder
