@@ -22,9 +22,11 @@ CORRUPT = "corrupt"
 UNDATED = "clock not known"
 BEHIND = "decoder behind"
 
-# Errors end the decoding of a picture instead of being concealed; libav keeps them to itself.
+# Errors end the decoding of a picture instead of being concealed, bits left over at its end are
+# errors too, and libav keeps its complaints to itself. Damage that leaves a valid picture behind
+# can't be seen by any decoder; it is what the checksums of UDP and TCP are for.
 _STRICT = {
-    "err_detect": "explode+crccheck+bitstream+buffer",
+    "err_detect": "explode+crccheck+bitstream+buffer+careful+aggressive",
     "ec": "0",
     "log_level_offset": "100",
 }
