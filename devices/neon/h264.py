@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.neon import wire
+from devices.neon.bitstream import StreamParameters, Succession, starts_picture
 from devices.neon.sequence import Arrival
 
 _SLICES = (wire.SLICE, wire.INSTANT_REFRESH_SLICE)
+LONGEST_INTERVAL = 0.3
+"""Seconds from one picture to the next; after more, pictures may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodedPicture:
     """One picture as received. `data` has start codes; None where packets of it are missing.
 
-    `gap`: packets are missing in it or before it, so that what it refers to may be missing too.
+    `gap`: something is missing in it or before it, so that what it refers to may be missing too.
     `arrived_at` is that of its last packet (Unix ns, host).
     """
 
@@ -28,7 +31,9 @@ class CodedPicture:
 class Assembler:
     """Collects the packets of a picture; hands it over with its last packet (the marker bit)."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: StreamParameters, rate: int) -> None:
+        """`rate`: RTP ticks per second."""
+        self._succession = Succession(parameters, round(LONGEST_INTERVAL * rate))
         self._parameters = b""
         self._begin()
         self._gap = False
@@ -100,82 +105,21 @@ class Assembler:
             # Parameter sets of their own belong to the picture that follows.
             self._parameters += _stream(units)
             return []
-        broken = broken or not _starts_picture(slices[0])
+        broken = broken or not starts_picture(slices[0]) or not self._follows(slices[0], timestamp)
         key = bool(slices) and slices[0][0] & 0x1F == wire.INSTANT_REFRESH_SLICE
         data = None if broken else self._parameters + _stream(units)
         picture = CodedPicture(timestamp, arrived_at, key, self._gap or broken, data)
         self._parameters, self._gap = b"", False
         return [picture]
 
+    def _follows(self, unit: bytearray, timestamp: int) -> bool:
+        """Note a hole in the succession of pictures; False where the header makes no sense."""
+        try:
+            self._gap |= not self._succession.follows(unit, timestamp)
+        except wire.MalformedPacket:
+            return False
+        return True
+
 
 def _stream(units: list[bytearray]) -> bytes:
     return b"".join(wire.START_CODE + unit for unit in units)
-
-
-def _starts_picture(unit: bytearray) -> bool:
-    """Whether a slice begins at the picture's first macroblock (`first_mb_in_slice` is 0)."""
-    return len(unit) > 1 and bool(unit[1] & 0x80)
-
-
-class _Bits:
-    """Reads the bits of a NAL unit (ITU-T H.264, 7.2 and 9.1)."""
-
-    def __init__(self, unit: bytes) -> None:
-        body = unit.replace(b"\x00\x00\x03", b"\x00\x00")
-        self._bits = "".join(f"{byte:08b}" for byte in body)
-        self._position = 0
-
-    def read(self, count: int) -> int:
-        text = self._bits[self._position : self._position + count]
-        if len(text) < count:
-            raise wire.MalformedPacket("cut inside a parameter set")
-        self._position += count
-        return int(text, 2) if count else 0
-
-    def unsigned(self) -> int:
-        """ue(v)."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-        return 2**zeros - 1 + self.read(zeros)
-
-
-_WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
-
-
-def picture_size(parameters: bytes) -> tuple[int, int]:
-    """(width, height) by a sequence parameter set (ITU-T H.264, 7.3.2.1.1).
-
-    Raises MalformedPacket, also for scaling matrices, which no eye tracker sends.
-    """
-    bits = _Bits(parameters[1:])
-    profile = bits.read(8)
-    bits.read(16)
-    bits.unsigned()
-    chroma = 1
-    if profile in _WITH_CHROMA:
-        chroma = bits.unsigned()
-        bits.unsigned()
-        bits.unsigned()
-        if bits.read(2) & 1:
-            raise wire.MalformedPacket("scaling matrices in the parameter set")
-    bits.unsigned()
-    order = bits.unsigned()
-    if order == 0:
-        bits.unsigned()
-    elif order == 1:
-        bits.read(1)
-        for _ in range(2):
-            bits.unsigned()
-        for _ in range(bits.unsigned()):
-            bits.unsigned()
-    bits.unsigned()
-    bits.read(1)
-    columns, rows = bits.unsigned() + 1, bits.unsigned() + 1
-    frames_only = bits.read(1)
-    bits.read(1 if frames_only else 2)
-    left, right, top, bottom = (bits.unsigned() for _ in range(4)) if bits.read(1) else (0,) * 4
-    step_x = 2 if chroma in (1, 2) else 1
-    step_y = (2 if chroma == 1 else 1) * (2 - frames_only)
-    width = columns * 16 - step_x * (left + right)
-    return width, rows * 16 * (2 - frames_only) - step_y * (top + bottom)

@@ -21,7 +21,7 @@ from aiortsp.transport.tcp import TCPTransport
 from aiortsp.transport.udp import UDPTransport
 
 from devices.neon import wire
-from devices.neon.h264 import picture_size
+from devices.neon.bitstream import StreamParameters, parse_parameters
 from devices.neon.interleaved import InterleavedParser
 
 Transport = Literal["udp", "tcp"]
@@ -156,12 +156,12 @@ def _description(sdp: dict[str, Any]) -> Description:
         raise SessionFailed("its description makes no sense") from error
 
 
-def frame_size(description: Description) -> tuple[int, int]:
-    """(width, height) of a video stream. Raises SessionFailed."""
+def stream_parameters(description: Description) -> StreamParameters:
+    """What a video stream's description says of its pictures. Raises SessionFailed."""
     for unit in description.parameters:
         if unit[0] & 0x1F == wire.SEQUENCE_PARAMETERS:
             try:
-                return picture_size(unit)
+                return parse_parameters(unit)
             except wire.MalformedPacket as error:
-                raise SessionFailed(f"its H.264 parameters make no sense: {error}") from error
+                raise SessionFailed(f"its H.264 parameters can't be read: {error}") from error
     raise SessionFailed("its description has no H.264 parameters")

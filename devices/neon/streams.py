@@ -12,7 +12,7 @@ from devices.neon import wire
 from devices.neon.decoding import UNDATED, VideoThread
 from devices.neon.h264 import Assembler
 from devices.neon.sequence import Arrival, Sequencer
-from devices.neon.session import Description, frame_size
+from devices.neon.session import Description, stream_parameters
 from devices.neon.timing import ClockOffset, StreamClock
 from devices.neon.undistortion import Lens
 from devices.samples import Blink, Fixation, GazeSample
@@ -144,9 +144,10 @@ class WorldStream(Stream):
 
     def begin(self, description: Description) -> None:
         super().begin(description)
-        self._assembler = Assembler()
         if description.parameters:
-            self.frame_size = frame_size(description)
+            parameters = stream_parameters(description)
+            self.frame_size = parameters.width, parameters.height
+            self._assembler = Assembler(parameters, description.rate)
             self._video.begin_stream(description.parameters)
 
     def _ignore(self, packet: wire.RtpPacket) -> None:

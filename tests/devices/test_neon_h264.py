@@ -11,8 +11,9 @@ from devices.emulator.faults import Fault, FaultPlan
 from devices.emulator.link import Link
 from devices.emulator.recorded import load_recording
 from devices.emulator.truth import Truth
+from devices.neon.bitstream import parse_parameters
 from devices.neon.decoding import CorruptPicture, Decoder
-from devices.neon.h264 import Assembler, picture_size
+from devices.neon.h264 import Assembler
 from devices.neon.sequence import Arrival, Sequencer
 from devices.neon.wire import START_CODE, RtpPacket
 
@@ -47,8 +48,13 @@ def in_order(programme):
     return [Arrival(packet, round(ms * MS), gap=False) for ms, packet in packets(programme)]
 
 
-def assemble(arrivals):
-    assembler = Assembler()
+def assembler_of(programme):
+    # Stamps count pictures here: a tick is 1/30 s.
+    return Assembler(parse_parameters(programme.parameters[0]), rate=30)
+
+
+def assemble(arrivals, programme=None):
+    assembler = assembler_of(programme or draw_test_card(seconds=0.1))
     return [picture for arrival in arrivals for picture in assembler.push(arrival)]
 
 
@@ -79,6 +85,22 @@ def test_every_single_lost_packet_is_noticed(card):
         assert after[0].gap, missing
 
 
+@pytest.mark.parametrize("skipped", [1, 2, 7, 11, 12, 13, 16, 24])
+def test_pictures_that_were_never_sent_are_noticed_without_a_gap_among_the_packets(card, skipped):
+    """libav decodes such pictures without a word, from the wrong references."""
+    sent = (*card.pictures[:15], *card.pictures[15 + skipped :])
+    arrivals, sequence = [], 0
+    for picture in sent:
+        index = card.pictures.index(picture)
+        payloads = [p for unit in picture.units for p in fragments(unit)]
+        for number, payload in enumerate(payloads):
+            packet = RtpPacket(96, sequence, index, 7, number == len(payloads) - 1, payload)
+            arrivals.append(Arrival(packet, index, gap=False))
+            sequence += 1
+    pictures = assemble(arrivals, card)
+    assert [p.timestamp for p in pictures if p.gap] == [15 + skipped]
+
+
 def test_a_missing_first_slice_of_several_is_noticed():
     first, second = b"\x65\x88\x80", b"\x65\x00\xf0"  # first_mb_in_slice 0 and more than 0
     whole = [RtpPacket(96, 0, 5, 1, False, first), RtpPacket(96, 1, 5, 1, True, second)]
@@ -105,7 +127,11 @@ def test_payloads_that_make_no_sense_break_their_picture_only(payload, card):
 
 def receive(programme, plan, seed, rounds):
     """(pictures sent, {stamp: pixels} delivered, {cause: n}) through a faulty link."""
-    link, sequencer, assembler = Link(seed, ordered=False), Sequencer(50 * MS, 200), Assembler()
+    link, sequencer, assembler = (
+        Link(seed, ordered=False),
+        Sequencer(50 * MS, 200),
+        assembler_of(programme),
+    )
     decoder, needs_key = Decoder(programme.parameters), True
     arrivals, delivered, dropped = [], {}, {"lost": 0, "no key": 0, "corrupt": 0}
     sent = 0
@@ -175,8 +201,10 @@ def test_random_bytes_in_place_of_a_picture_are_refused(card):
 @pytest.mark.parametrize("size", [(160, 120), (1600, 1200), (1088, 1080), (178, 98)])
 def test_the_size_is_read_from_the_parameters(size):
     programme = draw_test_card(seconds=0.1, width=size[0], height=size[1], rate=10)
-    assert picture_size(programme.parameters[0]) == size
+    parameters = parse_parameters(programme.parameters[0])
+    assert (parameters.width, parameters.height) == size
 
 
 def test_the_size_of_a_real_neon():
-    assert picture_size(bytes.fromhex("6742801fda0190097a6a000c000da1426a")) == (1600, 1200)
+    parameters = parse_parameters(bytes.fromhex("6742801fda0190097a6a000c000da1426a"))
+    assert (parameters.width, parameters.height) == (1600, 1200)

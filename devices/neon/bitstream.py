@@ -1,0 +1,141 @@
+"""What H.264 itself says of a picture's size and of its place among the others (ITU-T H.264)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devices.neon.wire import INSTANT_REFRESH_SLICE, MalformedPacket
+
+_WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
+_SLICE_HEAD = 16
+"""Bytes of a slice that surely hold the beginning of its header."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamParameters:
+    """Of a sequence parameter set: the size in pixels, the range of the frame numbers, and whether
+    the encoder itself may skip some."""
+
+    width: int
+    height: int
+    frame_numbers: int
+    gaps_allowed: bool
+
+
+class _Bits:
+    """Reads the bits of a NAL unit (7.3.1, 9.1)."""
+
+    def __init__(self, unit: bytes) -> None:
+        body = bytes(unit).replace(b"\x00\x00\x03", b"\x00\x00")
+        self._bits = "".join(f"{byte:08b}" for byte in body)
+        self._position = 0
+
+    def read(self, count: int) -> int:
+        text = self._bits[self._position : self._position + count]
+        if len(text) < count:
+            raise MalformedPacket("cut inside a header")
+        self._position += count
+        return int(text, 2) if count else 0
+
+    def unsigned(self) -> int:
+        """ue(v)."""
+        zeros = 0
+        while not self.read(1):
+            zeros += 1
+        return 2**zeros - 1 + self.read(zeros)
+
+
+def parse_parameters(unit: bytes) -> StreamParameters:
+    """Read a sequence parameter set (7.3.2.1.1).
+
+    Raises MalformedPacket, also for what no eye tracker sends: separate colour planes, scaling
+    matrices.
+    """
+    bits = _Bits(unit[1:])
+    profile = bits.read(8)
+    bits.read(16)
+    bits.unsigned()
+    chroma = _chroma(bits) if profile in _WITH_CHROMA else 1
+    frame_numbers = 2 ** (bits.unsigned() + 4)
+    _skip_picture_order(bits)
+    bits.unsigned()
+    gaps_allowed = bool(bits.read(1))
+    columns, rows = bits.unsigned() + 1, bits.unsigned() + 1
+    frames_only = bits.read(1)
+    bits.read(1 if frames_only else 2)
+    left, right, top, bottom = (bits.unsigned() for _ in range(4)) if bits.read(1) else (0,) * 4
+    step_x = 2 if chroma in (1, 2) else 1
+    step_y = (2 if chroma == 1 else 1) * (2 - frames_only)
+    return StreamParameters(
+        width=columns * 16 - step_x * (left + right),
+        height=rows * 16 * (2 - frames_only) - step_y * (top + bottom),
+        frame_numbers=frame_numbers,
+        gaps_allowed=gaps_allowed,
+    )
+
+
+def _chroma(bits: _Bits) -> int:
+    chroma = bits.unsigned()
+    if chroma == 3 and bits.read(1):
+        raise MalformedPacket("separate colour planes")
+    bits.unsigned()
+    bits.unsigned()
+    if bits.read(2) & 1:
+        raise MalformedPacket("scaling matrices")
+    return chroma
+
+
+def _skip_picture_order(bits: _Bits) -> None:
+    order = bits.unsigned()
+    if order == 0:
+        bits.unsigned()
+    elif order == 1:
+        bits.read(1)
+        for _ in range(2):
+            bits.unsigned()
+        for _ in range(bits.unsigned()):
+            bits.unsigned()
+
+
+def starts_picture(unit: bytes) -> bool:
+    """Whether a slice begins at the picture's first macroblock (`first_mb_in_slice` is 0)."""
+    return len(unit) > 1 and bool(unit[1] & 0x80)
+
+
+class Succession:
+    """Follows the frame numbers: a picture that was never sent leaves no gap among the packets,
+    but a hole in these (7.4.3), or a long time without any."""
+
+    def __init__(self, parameters: StreamParameters, longest: int) -> None:
+        """`longest`: RTP ticks from one picture to the next, at most."""
+        self._parameters = parameters
+        self._longest = longest
+        self._number: int | None = None
+        self._timestamp: int | None = None
+
+    def follows(self, unit: bytes, timestamp: int) -> bool:
+        """Whether the picture of this first slice comes right after the one before it; a key
+        picture needs none before it."""
+        key = unit[0] & 0x1F == INSTANT_REFRESH_SLICE
+        number = 0 if key else self._frame_number(unit)
+        whole = key or (self._in_time(timestamp) and self._is_next(number))
+        if unit[0] & 0x60:
+            self._number = number
+        self._timestamp = timestamp
+        return whole
+
+    def _in_time(self, timestamp: int) -> bool:
+        before = self._timestamp
+        return before is not None and (timestamp - before) % 2**32 <= self._longest
+
+    def _is_next(self, number: int) -> bool:
+        if self._number is None:
+            return False
+        expected = (self._number + 1) % self._parameters.frame_numbers
+        return number == expected or self._parameters.gaps_allowed
+
+    def _frame_number(self, unit: bytes) -> int:
+        bits = _Bits(unit[1:_SLICE_HEAD])
+        for _ in range(3):
+            bits.unsigned()
+        return bits.read(self._parameters.frame_numbers.bit_length() - 1)
