@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from devices.clock import NANOSECONDS, Clock
 from devices.samples import GazeSample, Sample, SceneFrame
@@ -136,9 +136,8 @@ class Device(ABC):
             )
         return sample
 
-    def __enter__(self) -> Self:
-        self.connect()
-        return self
+    def __enter__(self) -> DeviceInfo:
+        return self.connect()
 
     def __exit__(
         self,

@@ -9,30 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from devices.samples import Fixation
 from runtime.context import Context
-from runtime.steps import Step, StepPlan
+from runtime.steps import Step, StepFact
 
 MOST_CONTEXTS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class StepFact:
-    """What a record says of a step in a context. Times in Unix ns."""
-
-    frames: tuple[int, int]
-    time: int
-    fixations: tuple[Fixation, ...]
-    gaze_at: int | None
-
-    @classmethod
-    def of(cls, plan: StepPlan) -> StepFact:
-        """The facts of a step's plan."""
-        return cls(plan.pair.key, plan.time, plan.gaze.fixations, plan.gaze.gaze_at)
-
-    def shows(self, plan: StepPlan) -> bool:
-        """Whether `plan` would show the model the same frames and the same fixations."""
-        return self.frames == plan.pair.key and self.fixations == plan.gaze.fixations
 
 
 @dataclass(slots=True)

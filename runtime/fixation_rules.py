@@ -250,3 +250,15 @@ class FileRule(FixationRule):
             if fixation.started_at <= moment
             and (fixation.ended_at is None or fixation.ended_at >= moment)
         )
+
+
+class NoFixations(FixationRule):
+    """Gaze is switched off: nothing is ever fixated."""
+
+    needs_gaze = False
+
+    def feed(self, event: GazeEvent) -> Fixation | None:
+        return None
+
+    def active(self, moment: int, min_open: float) -> tuple[Fixation, ...]:
+        return ()

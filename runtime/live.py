@@ -55,8 +55,7 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     bundle = Bundle.open(options.bundle)
     device = open_device(options.device, device_options(options))
     models = Models(bundle)
-    with device:
-        info = device.connect()
+    with device as info:
         due = due_questions(options.ask, info)
         recorder = Recorder(options.record)
         try:
@@ -134,7 +133,8 @@ def make_session(
 
 def device_options(options: argparse.Namespace) -> DeviceOptions:
     """What the command line says of the device."""
-    return DeviceOptions(path=options.path, fixations=options.fixation_file, fast=options.fast)
+    fixations = (options.fixation_file,) if options.fixation_file else ()
+    return DeviceOptions(path=options.path, fixations=fixations, fast=options.fast)
 
 
 class _AppendQuestion(argparse.Action):

@@ -5,15 +5,18 @@ Unknown is null, never absent, never 0. Times of capture in Unix ns, durations i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import msgspec
 
+from devices.device import StreamCounts
 from devices.samples import Fixation, FixationSource
 from runtime.errors import RuntimeFault
+from runtime.questions import LETTERS, Answer, Question, bare
+from runtime.steps import StepFact
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
@@ -82,6 +85,68 @@ class AnswerRecord:
     engine: str
     note: str | None = None
     kind: Literal["answer", "alert"] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is the same for every record of a session."""
+
+    protocol: str
+    bundle: str
+    engine: str
+
+
+def answer_record(
+    question: Question,
+    moment: int,
+    conditions: Conditions,
+    steps: Sequence[StepFact],
+    gaze_at: int | None,
+    answer: Answer | None,
+    stages_ms: Mapping[str, float],
+    frames: StreamFact,
+    gaze: StreamFact,
+    note: str | None = None,
+) -> AnswerRecord:
+    """The record of a question asked at `moment` (Unix ns) about `steps`."""
+    frame_at = steps[-1].frames[1] if steps else None
+    return AnswerRecord(
+        question=question.text,
+        options=tuple(
+            bare(question.options, letter) for letter in LETTERS[: len(question.options)]
+        ),
+        answer=answer.text if answer else None,
+        probabilities=answer.probabilities if answer else None,
+        truth=question.truth,
+        asked_at=moment,
+        frame_at=frame_at,
+        gaze_at=gaze_at,
+        frame_age_ms=age_ms(moment, frame_at),
+        gaze_age_ms=age_ms(moment, gaze_at),
+        fixations=tuple(
+            FixationFact.of(fixation, index)
+            for index, step in enumerate(steps)
+            for fixation in step.fixations
+        ),
+        context_start=steps[0].frames[1] if steps else None,
+        steps=tuple(step.frames[1] for step in steps),
+        ttft_ms=answer.ttft_ms if answer else None,
+        stages_ms=stages_ms,
+        frames=frames,
+        gaze=gaze,
+        protocol=conditions.protocol,
+        bundle=conditions.bundle,
+        engine=conditions.engine,
+        note=note,
+    )
+
+
+def stream_fact(counts: StreamCounts, dropped_later: Mapping[str, int]) -> StreamFact:
+    """What became of a device's samples, with what the runtime dropped of the delivered ones."""
+    dropped = dict(counts.dropped)
+    for cause, number in dropped_later.items():
+        dropped[cause] = dropped.get(cause, 0) + number
+    return StreamFact(counts.received, counts.received - sum(dropped.values()), dropped)
 
 
 class Recorder:

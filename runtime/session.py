@@ -6,27 +6,28 @@ moment it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from devices.device import Delivery, DeviceCounts, DeviceInfo, StreamCounts
-from runtime.context_pool import ContextPool, OpenContext, StepFact
+from devices.device import Delivery, DeviceCounts, DeviceInfo
+from runtime.context_pool import ContextPool, OpenContext
 from runtime.encoder import Encoder
 from runtime.fixation_rules import (
     DeviceRule,
     DispersionRule,
     FileRule,
     FixationRule,
+    NoFixations,
     VelocityRule,
 )
 from runtime.frame_timeline import FrameTimeline
 from runtime.gaze_timeline import GazeTimeline
 from runtime.manifest import Settings
 from runtime.models import Models
-from runtime.questions import Asker, Question, bare
-from runtime.record import AnswerRecord, FixationFact, StreamFact, age_ms
+from runtime.questions import Answer, Asker, Question
+from runtime.record import AnswerRecord, Conditions, answer_record, stream_fact
 from runtime.sampling import FRAMES_PER_STEP, sampling_rate
-from runtime.steps import StepPlan, StepPlanner
+from runtime.steps import StepFact, StepPlan, StepPlanner
 from runtime.stopwatch import Stopwatch
 
 QUESTION_TOKENS = 512  # room for a question's text in every context
@@ -35,9 +36,10 @@ NO_FRAME = "no scene frame has arrived yet"
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How a stream is watched. `rule`: the fixation rule; `rate`: frames per second sampled.
+    """How a stream is watched.
 
-    `window`: seconds that a context holds; None keeps everything up to `longest` seconds.
+    `rule`: the fixation rule. `window`: seconds that a context holds. `rate`: frames per second
+    that the model samples.
     """
 
     rule: str
@@ -85,14 +87,14 @@ class Session:
         settings = manifest.settings
         grid = settings.live_height, settings.live_width
         pixels = manifest.geometry.vision.token_pixels
-        self._models = models
-        self._options = options
+        self._conditions = Conditions("causal", manifest.name, models.engine_name)
+        self.options = options
         self._counts = counts
         self._on_text = on_text
         self._new_watch = new_watch
         self._asker = Asker(models.bundle)
         self._gaze = GazeTimeline(
-            fixation_rule(options.rule, settings, info), settings.min_open, settings.gaze_age_limit
+            fixation_rule(options, settings, info), settings.min_open, settings.gaze_age_limit
         )
         frames = FrameTimeline(grid[0] * pixels, grid[1] * pixels, options.rate)
         self._planner = StepPlanner(frames, self._gaze, options.rate)
@@ -116,7 +118,7 @@ class Session:
         self._asker.check(question)
         tail = self._planner.tail(moment)
         if tail is None:
-            return self._unanswered(question, moment, NO_FRAME)
+            return self._record(question, moment, [], None, note=NO_FRAME)
         watch = self._new_watch()
         longest = self._pool.longest
         held = longest or self._pool.fresh()
@@ -145,19 +147,7 @@ class Session:
             answer = self._asker.ask(question, held.context, watch, self._on_text)
         finally:
             held.context.rewind(mark)
-        return self._record(
-            question,
-            moment,
-            facts,
-            tail.gaze.gaze_at,
-            answer=answer.text,
-            probabilities=answer.probabilities,
-            ttft_ms=answer.ttft_ms,
-            watch=watch,
-        )
-
-    def _unanswered(self, question: Question, moment: int, note: str) -> AnswerRecord:
-        return self._record(question, moment, [], None, note=note)
+        return self._record(question, moment, facts, tail.gaze.gaze_at, answer, watch.stages_ms())
 
     def _record(
         self,
@@ -165,65 +155,33 @@ class Session:
         moment: int,
         facts: Sequence[StepFact],
         gaze_at: int | None,
-        answer: str | None = None,
-        probabilities: dict[str, float] | None = None,
-        ttft_ms: float | None = None,
-        watch: Stopwatch | None = None,
+        answer: Answer | None = None,
+        stages_ms: Mapping[str, float] | None = None,
         note: str | None = None,
     ) -> AnswerRecord:
-        frame_at = facts[-1].frames[1] if facts else None
         counts = self._counts()
-        return AnswerRecord(
-            question=question.text,
-            options=tuple(bare(question.options, letter) for letter in _letters(question)),
-            answer=answer,
-            probabilities=probabilities,
-            truth=question.truth,
-            asked_at=moment,
-            frame_at=frame_at,
-            gaze_at=gaze_at,
-            frame_age_ms=age_ms(moment, frame_at),
-            gaze_age_ms=age_ms(moment, gaze_at),
-            fixations=used_fixations(facts) if self._options.use_gaze else (),
-            context_start=facts[0].frames[1] if facts else None,
-            steps=tuple(fact.frames[1] for fact in facts),
-            ttft_ms=ttft_ms,
-            stages_ms=watch.stages_ms() if watch else {},
-            frames=_stream_fact(counts.frames, {}),
-            gaze=_stream_fact(counts.gaze, self._gaze.dropped),
-            protocol="causal",
-            bundle=self._models.bundle.manifest.name,
-            engine=self._models.engine_name,
-            note=note,
+        return answer_record(
+            question,
+            moment,
+            self._conditions,
+            facts,
+            gaze_at,
+            answer,
+            stages_ms or {},
+            stream_fact(counts.frames, {}),
+            stream_fact(counts.gaze, self._gaze.dropped),
+            note,
         )
 
 
-def fixation_rule(name: str, settings: Settings, info: DeviceInfo) -> FixationRule:
-    """The rule of that name for a device."""
-    if name == "file":
+def fixation_rule(options: SessionOptions, settings: Settings, info: DeviceInfo) -> FixationRule:
+    """The rule that a session finds fixations with, for a device."""
+    if not options.use_gaze:
+        return NoFixations()
+    if options.rule == "file":
         return FileRule()
-    if name == "device":
+    if options.rule == "device":
         return DeviceRule()
-    if name == "velocity":
+    if options.rule == "velocity":
         return VelocityRule(info.frame_width, info.frame_height)
     return DispersionRule(settings.dispersion_radius, settings.gaze_age_limit)
-
-
-def used_fixations(facts: Sequence[StepFact]) -> tuple[FixationFact, ...]:
-    """Every fixation that a step carried, with the step's index."""
-    return tuple(
-        FixationFact.of(fixation, index)
-        for index, fact in enumerate(facts)
-        for fixation in fact.fixations
-    )
-
-
-def _letters(question: Question) -> str:
-    return "ABCDEFGH"[: len(question.options)]
-
-
-def _stream_fact(counts: StreamCounts, late: dict[str, int]) -> StreamFact:
-    dropped = dict(counts.dropped)
-    for cause, number in late.items():
-        dropped[cause] = dropped.get(cause, 0) + number
-    return StreamFact(counts.received, counts.received - sum(dropped.values()), dropped)

@@ -33,10 +33,6 @@ class StepPlan:
     pair: FramePair
     gaze: GazeView
 
-    def same_as(self, other: StepPlan) -> bool:
-        """Whether it shows the model the same frames and the same active fixations."""
-        return self.pair.key == other.pair.key and self.gaze.fixations == other.gaze.fixations
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
@@ -45,6 +41,25 @@ class Step:
     plan: StepPlan
     visual: NDArray[np.float32]
     residuals: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFact:
+    """What a record says of a step in a context. Times in Unix ns."""
+
+    frames: tuple[int, int]
+    time: int
+    fixations: tuple[Fixation, ...]
+    gaze_at: int | None
+
+    @classmethod
+    def of(cls, plan: StepPlan) -> StepFact:
+        """The facts of a step's plan."""
+        return cls(plan.pair.key, plan.time, plan.gaze.fixations, plan.gaze.gaze_at)
+
+    def shows(self, plan: StepPlan) -> bool:
+        """Whether `plan` would show the model the same frames and the same fixations."""
+        return self.frames == plan.pair.key and self.fixations == plan.gaze.fixations
 
 
 class StepPlanner:

@@ -1,0 +1,44 @@
+"""Devices by name. Each is imported when it is opened: some take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.device import Device, DeviceError
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOptions:
+    """What a person may say of a device; each device takes what concerns it."""
+
+    path: Path | None = None
+    fixations: tuple[Path, ...] = ()
+    fast: bool = False
+    address: str | None = None
+    seed: int = 0
+    seconds: float | None = None
+
+
+def open_device(name: str, options: DeviceOptions) -> Device:
+    """A device, not yet connected. Raises DeviceError for a name that is not known."""
+    if name not in _DEVICES:
+        raise DeviceError(f"unknown device {name!r}: choose one of {', '.join(device_names())}")
+    return _DEVICES[name](options)
+
+
+def device_names() -> tuple[str, ...]:
+    """The names of all devices."""
+    return tuple(_DEVICES)
+
+
+def _recording(options: DeviceOptions) -> Device:
+    from devices.recording import RecordingDevice
+
+    if options.path is None:
+        raise DeviceError("the device 'recording' needs --path: a folder or a video file")
+    return RecordingDevice(options.path, options.fast, options.fixations)
+
+
+_DEVICES: dict[str, Callable[[DeviceOptions], Device]] = {"recording": _recording}

@@ -1,0 +1,5 @@
+"""Recordings played back as if live: Neon's native format, Pupil Cloud's, StreamGaze's."""
+
+from devices.recording.playback import RecordingDevice
+
+__all__ = ["RecordingDevice"]

@@ -1,0 +1,187 @@
+"""The released evaluation's protocol, on a recording: one clip, sampled afresh for each question.
+
+Its properties are kept on purpose (STREAMGAZE's protocol `released`); what it does not reproduce of
+the release is the re-encoding of cut clips and the retry with fewer frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.clock import NANOSECONDS
+from devices.device import Delivery, Device, DeviceInfo
+from devices.recording import RecordingDevice
+from devices.recording.video import FrameReader
+from devices.samples import Blink, Fixation, GazeSample, SceneFrame
+from runtime.context import Context
+from runtime.errors import RuntimeFault
+from runtime.fixation_rules import FrameMark
+from runtime.frame_timeline import resized
+from runtime.gaze_encoding import gaze_encoding
+from runtime.models import Models
+from runtime.questions import Asker, Question
+from runtime.record import AnswerRecord, Conditions, answer_record, stream_fact
+from runtime.sampling import (
+    FRAMES_PER_STEP,
+    active_at,
+    clip_fixations,
+    frame_count,
+    frame_indices,
+    released_grid,
+    step_times,
+    vjepa_indices,
+)
+from runtime.session import QUESTION_TOKENS, SessionOptions, fixation_rule
+from runtime.steps import StepFact
+from runtime.stopwatch import Stopwatch
+
+LETTERS = 4  # the arg-max runs over A to D, whatever the options
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReleasedClip:
+    """What the released code makes of a clip. Times in Unix ns.
+
+    `indices`: the frames taken. `active`: the fixations of each step at the time the code gives it;
+    None where the clip's scanpath has no rows at all.
+    """
+
+    indices: NDArray[np.int64]
+    step_times: tuple[int, ...]
+    active: tuple[tuple[Fixation, ...], ...] | None
+
+
+def released_clip(
+    frame_times: NDArray[np.int64], fixations: Sequence[Fixation], start: int, end: int
+) -> ReleasedClip:
+    """Sample the clip [start, end] of a video. Raises RuntimeFault for a clip without frames."""
+    inside = np.flatnonzero((frame_times >= start) & (frame_times <= end))
+    if inside.size == 0:
+        raise RuntimeFault("there is no frame in the clip that the question is about")
+    seconds = (end - start) / NANOSECONDS
+    count = frame_count(seconds)
+    times = step_times(start, seconds, count)
+    scanpath = clip_fixations(fixations, start, end)
+    active = tuple(active_at(scanpath, time) for time in times) if scanpath else None
+    return ReleasedClip(inside[frame_indices(inside.size, count)], times, active)
+
+
+class ReleasedSession:
+    """Answers questions about a recording as the released evaluation does.
+
+    Gaze is collected while the recording plays; frames are read from the file at the question.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        device: Device,
+        info: DeviceInfo,
+        options: SessionOptions,
+        on_text: Callable[[str], None] = lambda piece: None,
+    ) -> None:
+        """Raises RuntimeFault for a device that is not a recording: its past can't be read."""
+        if not isinstance(device, RecordingDevice):
+            raise RuntimeFault("--protocol released needs --device recording: it samples the past")
+        self.options = options
+        self._models = models
+        self._device = device
+        self._reader = FrameReader(device.description.video)
+        self._times = device.description.frame_times
+        self._rule = fixation_rule(options, models.bundle.manifest.settings, info)
+        self._closed: list[Fixation] = []
+        self._newest_gaze_at: int | None = None
+        bundle = models.bundle.manifest.name
+        self._conditions = Conditions("released", bundle, models.engine_name)
+        self._asker = Asker(models.bundle)
+        self._on_text = on_text
+
+    def receive(self, delivery: Delivery) -> None:
+        """Find fixations in what a device delivered."""
+        for sample in delivery.samples:
+            if isinstance(sample, SceneFrame):
+                event = FrameMark(sample.captured_at)
+            elif isinstance(sample, GazeSample | Fixation | Blink):
+                event = sample
+            else:
+                continue
+            if isinstance(sample, GazeSample):
+                self._newest_gaze_at = sample.captured_at
+            if (closed := self._rule.feed(event)) is not None:
+                self._closed.append(closed)
+
+    def advance(self, until: int) -> None:
+        """Nothing is computed before a question."""
+
+    def ask(self, question: Question, moment: int) -> AnswerRecord:
+        """Answer a question about the window that ends at `moment` (Unix ns)."""
+        self._asker.check(question)
+        question = replace(question, letters=LETTERS if question.options else None)
+        watch = Stopwatch()
+        begin = max(int(self._times[0]), moment - round(self.options.window * NANOSECONDS))
+        clip = released_clip(self._times, self._closed, begin, moment)
+        with watch.stage("frames"):
+            frames = self._reader.frames(clip.indices.tolist())
+        height, width = frames[0].shape[:2]
+        pixels = self._models.bundle.manifest.geometry.vision.token_pixels
+        grid = released_grid(width, height, pixels)
+        small = np.stack([resized(frame, grid[0] * pixels, grid[1] * pixels) for frame in frames])
+        context = self._fill(clip, small, grid, watch)
+        answer = self._asker.ask(question, context, watch, self._on_text)
+        counts = self._device.counts()
+        return answer_record(
+            question,
+            moment,
+            self._conditions,
+            self._facts(clip),
+            self._newest_gaze_at,
+            answer,
+            watch.stages_ms(),
+            stream_fact(counts.frames, {}),
+            stream_fact(counts.gaze, {}),
+        )
+
+    def _fill(
+        self,
+        clip: ReleasedClip,
+        frames: NDArray[np.uint8],
+        grid: tuple[int, int],
+        watch: Stopwatch,
+    ) -> Context:
+        """Encode the clip's frames (n, h, w, 3) and prefill them."""
+        manifest = self._models.bundle.manifest
+        steps = len(clip.step_times)
+        tokens = steps * grid[0] * grid[1] + len(manifest.prompt.before_video)
+        capacity = tokens + QUESTION_TOKENS + manifest.settings.max_new_tokens
+        context = self._models.context(grid, capacity)
+        features = None
+        if self.options.use_gaze and clip.active is not None:
+            with watch.stage("vjepa"):
+                seen = vjepa_indices(len(frames), manifest.geometry.vjepa.frames)
+                features = self._models.features(frames[seen])
+        for step in range(steps):
+            with watch.stage("vision"):
+                visual = self._models.visual(frames[FRAMES_PER_STEP * step :][:FRAMES_PER_STEP])
+            residuals = None
+            if features is not None and clip.active is not None:
+                with watch.stage("resampler"):
+                    scene = self._models.scene(features, step, steps, grid)
+                    width = manifest.geometry.resampler.width
+                    encoding = gaze_encoding(clip.active[step], width)
+                    residuals = self._models.residuals(scene, encoding)
+            with watch.stage("prefill"):
+                context.append_step(visual, residuals)
+        return context
+
+    def _facts(self, clip: ReleasedClip) -> list[StepFact]:
+        facts = []
+        for step, time in enumerate(clip.step_times):
+            older, newer = clip.indices[FRAMES_PER_STEP * step :][:FRAMES_PER_STEP]
+            frames = int(self._times[older]), int(self._times[newer])
+            gazed = self.options.use_gaze and clip.active is not None
+            facts.append(StepFact(frames, time, clip.active[step] if gazed else (), None))
+        return facts
