@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from devices.address import split_address
 from devices.clock import Clock, SystemClock
 from devices.device import Delivery, Device, DeviceCounts, DeviceError, DeviceInfo
 from devices.mailbox import Mailbox
@@ -63,7 +64,9 @@ class NeonDevice(Device):
         """
         super().__init__()
         self.clock = clock or SystemClock()
-        self._address, self._port = _split(address, port)
+        self._address, self._port = (
+            (None, port) if address is None else split_address(address, port)
+        )
         self._transport = transport
         self._undistort = undistort
         self._mailbox = Mailbox()
@@ -192,18 +195,6 @@ class NeonDevice(Device):
 
     def _ask_for_echo(self) -> None:
         self._supervisor.ask_for_echo()
-
-
-def _split(address: str | None, port: int) -> tuple[str | None, int]:
-    """Separate "host:port". Raises DeviceError."""
-    host, colon, number = (address or "").partition(":")
-    if not colon:
-        return address, port
-    if not number.isdecimal() or not 0 < int(number) < 2**16:
-        raise DeviceError(
-            f"the address {address!r} should read like 192.168.1.5 or 192.168.1.5:8080"
-        )
-    return host, int(number)
 
 
 def _unreachable(address: str, port: int, error: BaseException) -> str:

@@ -98,9 +98,9 @@ def times_are_right(samples):
 
 
 def counts_add_up(device, stream="frames"):
-    device.poll()
+    """All that is received was delivered, dropped, or waits for the decoder or the next poll."""
     counts = getattr(device.counts(), stream)
-    return counts.received - counts.delivered - sum(counts.dropped.values()) in (0, 1, 2)
+    return 0 <= counts.received - counts.delivered - sum(counts.dropped.values()) <= 8
 
 
 @pytest.mark.parametrize("loss", [0.001, 0.01, 0.05, 0.1])
@@ -189,12 +189,12 @@ def test_without_sender_reports_time_goes_on_and_it_says_so(card, monkeypatch):
 @pytest.mark.parametrize("stamps", ["", ",clock-stamps"], ids=["steady", "jumping"])
 @pytest.mark.parametrize("step", [5, -5])
 def test_drift_and_a_step_of_the_phones_clock(card, step, stamps):
-    faults = f"clock-offset=3,clock-drift=100,clock-step={step}@1{stamps}"
+    faults = f"clock-offset=3,clock-drift=100,clock-step={step}@0.5{stamps}"
     with playing(card, faults) as watch:
-        watch.run(3.5)
-        late = [s for s in watch.gaze + watch.frames if s[0] > 3.0]
-        early = [s for s in watch.gaze + watch.frames if s[0] < 1.0]
-        assert len(late) > 90 and len(early) > 100
+        watch.run(2.9)
+        late = [s for s in watch.gaze + watch.frames if s[0] > 2.5]
+        early = [s for s in watch.gaze + watch.frames if s[0] < 0.5]
+        assert len(late) > 60 and len(early) > 40
         assert times_are_right(late) and times_are_right(early)
         fixations = [s for s in watch.others if isinstance(s, Fixation)]
         assert fixations

@@ -1,0 +1,5 @@
+"""Pupil Core, over the network API of Pupil Capture."""
+
+from devices.core.device import CoreDevice
+
+__all__ = ["CoreDevice"]

@@ -1,0 +1,202 @@
+"""Two threads that listen to Pupil Capture: one for gaze and the clock, one for frames.
+
+Frames have a thread of their own because decoding one would hold up the gaze behind it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import zmq
+
+from devices.clock import NANOSECONDS, Clock
+from devices.core import messages
+from devices.core.connection import CaptureSilent, Requests, Subscription
+from devices.core.messages import BadMessage, PupilClock
+from devices.mailbox import Mailbox
+from devices.mailbox import Stream as Lane
+from devices.samples import SceneFrame
+
+REQUEST_TIMEOUT = 1.0
+FIRST_FRAME_TIMEOUT = 1.5
+LOOK_SPACING = 0.02
+CLOCK_SPACING = 1.0
+STALL = 0.4
+"""Seconds without a message after which a stream is said to have stalled."""
+GIVE_UP = 1.5
+"""Seconds without a message after which Capture is asked anew where it publishes."""
+FRAMES_KEPT = 3
+"""Frames that are decoded of those that wait; older ones are dropped."""
+BAD, UNDATED, BEHIND = "malformed", "clock not known", "decoder behind"
+NOUNS: Mapping[Lane, str] = {"frames": "scene camera", "gaze": "gaze"}
+
+
+class Listener:
+    """Listens from `start` to `stop`, and finds Capture again when it was restarted."""
+
+    def __init__(self, address: str, port: int, mailbox: Mailbox, clock: Clock) -> None:
+        self._address, self._port = address, port
+        self._mailbox = mailbox
+        self._clock = clock
+        self._context = zmq.Context()
+        self._leaving = threading.Event()
+        self._opened: Future[int] = Future()
+        self._first_frame: Future[tuple[int, int]] = Future()
+        self._pupil_clock: PupilClock | None = None
+        self._clock_doubted = False
+        self._publishing_port = 0
+        self._heard_at: dict[Lane, int] = {}
+        self._stalled: set[Lane] = set()
+        self._index = 0
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target, name in ((self._follow_gaze, "core-gaze"), (self._follow_frames, "core"))
+        ]
+
+    def start(self) -> tuple[int, int]:
+        """Open and wait for a frame; returns (width, height). Raises CaptureSilent, TimeoutError.
+
+        TimeoutError means that Capture answers but sends no frame.
+        """
+        for thread in self._threads:
+            thread.start()
+        self._opened.result()
+        return self._first_frame.result(FIRST_FRAME_TIMEOUT)
+
+    def stop(self) -> None:
+        """End the threads and close every socket."""
+        self._leaving.set()
+        for thread in self._threads:
+            thread.join()
+        self._context.term()
+
+    def _follow_gaze(self) -> None:
+        opened = False
+        while not self._leaving.is_set():
+            try:
+                with ExitStack() as stack:
+                    requests = Requests(self._context, self._address, self._port, REQUEST_TIMEOUT)
+                    stack.callback(requests.close)
+                    subscription = self._open(requests)
+                    stack.callback(subscription.close)
+                    if not opened:
+                        opened = True
+                        self._opened.set_result(self._publishing_port)
+                    self._listen(requests, subscription)
+            except CaptureSilent as error:
+                if not opened:
+                    self._leaving.set()
+                    self._opened.set_exception(error)
+                    return
+            self._look()
+
+    def _open(self, requests: Requests) -> Subscription:
+        port = requests.subscription_port()
+        self._pupil_clock = requests.clock(self._clock)
+        requests.notify(messages.START_FRAMES)
+        now = self._clock.now()
+        self._heard_at = dict.fromkeys(NOUNS, now) | self._heard_at
+        self._publishing_port = port
+        topics = (messages.GAZE_TOPIC, messages.FIXATION_TOPIC)
+        return Subscription(self._context, self._address, port, topics, limit=1000)
+
+    def _listen(self, requests: Requests, subscription: Subscription) -> None:
+        """Until Capture is silent for too long or the device is left."""
+        opened_at = clock_at = self._clock.now()
+        while not self._leaving.is_set():
+            subscription.wait(LOOK_SPACING)
+            for topic, message, _ in subscription.messages():
+                self._take(topic, message)
+            self._look()
+            now = self._clock.now()
+            doubted, self._clock_doubted = self._clock_doubted, False
+            if doubted or now - clock_at > CLOCK_SPACING * NANOSECONDS:
+                self._pupil_clock, clock_at = requests.clock(self._clock), self._clock.now()
+            if now - max(opened_at, *self._heard_at.values()) > GIVE_UP * NANOSECONDS:
+                return
+
+    def _take(self, topic: str, message: Mapping[str, Any]) -> None:
+        arrived_at = self._clock.now()
+        is_gaze = topic.startswith(messages.GAZE_TOPIC)
+        if is_gaze:
+            self._mailbox.receive("gaze")
+            self._heard_at["gaze"] = arrived_at
+        try:
+            captured_at = self._date(message, arrived_at)
+            if captured_at is None:
+                if is_gaze:
+                    self._mailbox.drop("gaze", UNDATED)
+            elif is_gaze:
+                self._mailbox.hand_in(messages.gaze_sample(message, captured_at, arrived_at))
+            else:
+                self._mailbox.hand_in(messages.fixation(message, captured_at, arrived_at))
+        except BadMessage:
+            if is_gaze:
+                self._mailbox.drop("gaze", BAD)
+
+    def _date(self, message: Mapping[str, Any], arrived_at: int) -> int | None:
+        captured_at = self._pupil_clock.date(messages.number(message, "timestamp"), arrived_at)
+        self._clock_doubted |= captured_at is None
+        return captured_at
+
+    def _look(self) -> None:
+        """Which streams stalled, and what is final because of that."""
+        now, limit = self._clock.now(), round(STALL * NANOSECONDS)
+        for lane, heard_at in self._heard_at.items():
+            silent = now - heard_at > limit
+            if silent:
+                # The live loop must not wait for what may never come.
+                self._mailbox.finish(lane, now - limit)
+            if silent and lane not in self._stalled:
+                self._stalled.add(lane)
+                self._mailbox.note(f"{NOUNS[lane]}: no data for {STALL:g} s")
+            elif not silent and lane in self._stalled:
+                self._stalled.discard(lane)
+                self._mailbox.note(f"{NOUNS[lane]}: data again")
+
+    def _follow_frames(self) -> None:
+        with suppress(CaptureSilent):
+            self._opened.result()
+        while not self._leaving.is_set():
+            port = self._publishing_port
+            subscription = Subscription(
+                self._context, self._address, port, (messages.FRAME_TOPIC,), limit=30
+            )
+            try:
+                while not self._leaving.is_set() and port == self._publishing_port:
+                    if subscription.wait(LOOK_SPACING):
+                        self._take_frames(subscription)
+            finally:
+                subscription.close()
+
+    def _take_frames(self, subscription: Subscription) -> None:
+        """The newest of the frames that wait."""
+        arrived = []
+        for _, message, data in subscription.messages():
+            self._mailbox.receive("frames")
+            arrived.append((self._clock.now(), message, data))
+        self._heard_at["frames"] = self._clock.now()
+        for _ in arrived[:-FRAMES_KEPT]:
+            self._mailbox.drop("frames", BEHIND)
+        self._index += len(arrived[:-FRAMES_KEPT])
+        for arrived_at, message, data in arrived[-FRAMES_KEPT:]:
+            self._take_frame(arrived_at, message, data)
+
+    def _take_frame(self, arrived_at: int, message: Mapping[str, Any], data: bytes) -> None:
+        self._index += 1
+        try:
+            captured_at = self._date(message, arrived_at)
+            pixels = messages.pixels(message, data)
+        except BadMessage:
+            self._mailbox.drop("frames", BAD)
+            return
+        if not self._first_frame.done():
+            self._first_frame.set_result((pixels.shape[1], pixels.shape[0]))
+        if captured_at is None:
+            self._mailbox.drop("frames", UNDATED)
+        else:
+            self._mailbox.hand_in(SceneFrame(captured_at, arrived_at, self._index - 1, pixels))
