@@ -20,13 +20,12 @@ from devices.core.messages import BadMessage, PupilClock
 from devices.mailbox import Mailbox
 from devices.mailbox import Stream as Lane
 from devices.samples import SceneFrame
+from devices.silence import SilenceWatch
 
 REQUEST_TIMEOUT = 1.0
 FIRST_FRAME_TIMEOUT = 1.5
 LOOK_SPACING = 0.02
 CLOCK_SPACING = 1.0
-STALL = 0.4
-"""Seconds without a message after which a stream is said to have stalled."""
 GIVE_UP = 1.5
 """Seconds without a message after which Capture is asked anew where it publishes."""
 FRAMES_KEPT = 3
@@ -50,7 +49,7 @@ class Listener:
         self._clock_doubted = False
         self._publishing_port = 0
         self._heard_at: dict[Lane, int] = {}
-        self._stalled: set[Lane] = set()
+        self._silence = SilenceWatch(mailbox)
         self._index = 0
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -144,19 +143,9 @@ class Listener:
         return captured_at
 
     def _look(self) -> None:
-        """Which streams stalled, and what is final because of that."""
-        now, limit = self._clock.now(), round(STALL * NANOSECONDS)
+        now = self._clock.now()
         for lane, heard_at in self._heard_at.items():
-            silent = now - heard_at > limit
-            if silent:
-                # The live loop must not wait for what may never come.
-                self._mailbox.finish(lane, now - limit)
-            if silent and lane not in self._stalled:
-                self._stalled.add(lane)
-                self._mailbox.note(f"{NOUNS[lane]}: no data for {STALL:g} s")
-            elif not silent and lane in self._stalled:
-                self._stalled.discard(lane)
-                self._mailbox.note(f"{NOUNS[lane]}: data again")
+            self._silence.look(lane, NOUNS[lane], heard_at, heard_at, now)
 
     def _follow_frames(self) -> None:
         with suppress(CaptureSilent):

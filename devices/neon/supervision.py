@@ -14,10 +14,9 @@ from devices.neon.phone import Phone, PhoneSilent, PhoneStatus
 from devices.neon.session import Session, SessionFailed, Transport
 from devices.neon.streams import Stream
 from devices.neon.timing import ClockOffset, EchoFailed, measure_offset
+from devices.silence import SilenceWatch
 
 LOOK_SPACING = 0.05
-STALL = 0.35
-"""Seconds without a packet after which a stream is said to have stalled."""
 GIVE_UP = 1.5
 """Seconds without a packet after which it is connected anew."""
 REPORT_PATIENCE = 6.0
@@ -61,7 +60,6 @@ class Watched:
     stream: Stream
     lane: Lane | None
     session: Session | None = None
-    stalled_at: int | None = None
     said: str | None = None
 
 
@@ -90,6 +88,7 @@ class Supervisor:
         self.loss: float | None = None
         self.offset: ClockOffset | None = None
         self._meter = LossMeter()
+        self._silence = SilenceWatch(mailbox)
         self._echo_wanted = asyncio.Event()
         self._renewals = 0
         self._silent = False
@@ -202,19 +201,9 @@ class Supervisor:
 
     def _look_at(self, watched: Watched, lane: Lane, started_at: int, now: int) -> None:
         stream = watched.stream
-        limit = round(STALL * NANOSECONDS)
-        if now - (stream.dated_at or started_at) > limit:
-            # The live loop must not wait for what may never come.
-            self._mailbox.finish(lane, now - limit)
-        heard_at = stream.heard_at or started_at
-        if now - heard_at > limit:
-            if watched.stalled_at is None:
-                watched.stalled_at = heard_at
-                self._mailbox.note(f"{stream.noun}: no data for {STALL:g} s")
-        elif watched.stalled_at is not None:
-            silence = (heard_at - watched.stalled_at) / NANOSECONDS
-            self._mailbox.note(f"{stream.noun}: data again after {silence:.1f} s")
-            watched.stalled_at = watched.said = None
+        heard_at, dated_at = stream.heard_at or started_at, stream.dated_at or started_at
+        if self._silence.look(lane, stream.noun, heard_at, dated_at, now):
+            watched.said = None
 
     def _look_at_loss(self, now: int) -> None:
         totals = [watched.stream.totals() for watched in self._watched]
