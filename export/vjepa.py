@@ -65,8 +65,15 @@ class VJepaEncoder(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """(B, 3, frames, pixels, pixels) normalised -> (B, tubelets, side, side, width)."""
+        return self.attend(self.embed(video))
+
+    def embed(self, video: Tensor) -> Tensor:
+        """Patches of every tubelet on their own: (B, tubelets * side * side, width)."""
+        return self.patch_embed["proj"](video).flatten(2).transpose(1, 2) + self.video_mod_embed
+
+    def attend(self, tokens: Tensor) -> Tensor:
+        """All tubelets' tokens together -> (B, tubelets, side, side, width)."""
         size = self.geometry
-        tokens = self.patch_embed["proj"](video).flatten(2).transpose(1, 2) + self.video_mod_embed
         for block in self.blocks:
             tokens = block(tokens, self.cos, self.sin)
         features = self.norms_block[-1](tokens)

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import itertools
 
 import numpy as np
 import pytest
@@ -181,4 +182,4 @@ def test_the_real_fixation_file_follows_the_rule_it_was_made_by(shared_data):
     with path.open() as file:
         rows = [(float(r["start_time"]), float(r["end_time"])) for r in csv.DictReader(file)]
     assert all(end - start >= 2.0 for start, end in rows)
-    assert all(a[1] <= b[0] for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(rows))
