@@ -6,6 +6,7 @@ the release is the re-encoding of cut clips and the retry with fewer frames.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from devices.recording.video import FrameReader
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 from runtime.context import Context
 from runtime.errors import RuntimeFault
-from runtime.fixation_rules import FrameMark
+from runtime.fixation_rules import FrameMark, GazeEvent
 from runtime.frame_timeline import resized
 from runtime.gaze_encoding import gaze_encoding
 from runtime.models import Models
@@ -93,6 +94,7 @@ class ReleasedSession:
         self._reader = FrameReader(device.description.video)
         self._times = device.description.frame_times
         self._rule = fixation_rule(options, models.bundle.manifest.settings, info)
+        self._events: deque[GazeEvent] = deque()
         self._closed: list[Fixation] = []
         self._newest_gaze_at: int | None = None
         bundle = models.bundle.manifest.name
@@ -101,21 +103,21 @@ class ReleasedSession:
         self._on_text = on_text
 
     def receive(self, delivery: Delivery) -> None:
-        """Find fixations in what a device delivered."""
+        """Take in what a device delivered; nothing is computed yet."""
         for sample in delivery.samples:
             if isinstance(sample, SceneFrame):
-                event = FrameMark(sample.captured_at)
+                self._events.append(FrameMark(sample.captured_at))
             elif isinstance(sample, GazeSample | Fixation | Blink):
-                event = sample
-            else:
-                continue
-            if isinstance(sample, GazeSample):
-                self._newest_gaze_at = sample.captured_at
-            if (closed := self._rule.feed(event)) is not None:
-                self._closed.append(closed)
+                self._events.append(sample)
 
     def advance(self, until: int) -> None:
-        """Nothing is computed before a question."""
+        """Find the fixations in what was captured up to `until` (Unix ns)."""
+        while self._events and self._events[0].captured_at <= until:
+            event = self._events.popleft()
+            if isinstance(event, GazeSample):
+                self._newest_gaze_at = event.captured_at
+            if (closed := self._rule.feed(event)) is not None:
+                self._closed.append(closed)
 
     def ask(self, question: Question, moment: int) -> AnswerRecord:
         """Answer a question about the window that ends at `moment` (Unix ns)."""
