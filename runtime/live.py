@@ -86,8 +86,8 @@ def watch(
         delivery = device.poll()
         for line in delivery.notices:
             notice(line)
-        session.receive(delivery)
-        while pending and pending[0].moment <= now:
+        session.receive(delivery, now)
+        while pending and pending[0].moment <= now and session.ready(pending[0].moment):
             asked = pending.popleft()
             session.advance(asked.moment)
             finished(session.ask(asked.question, asked.moment))

@@ -102,13 +102,17 @@ class ReleasedSession:
         self._asker = Asker(models.bundle)
         self._on_text = on_text
 
-    def receive(self, delivery: Delivery) -> None:
+    def receive(self, delivery: Delivery, now: int) -> None:
         """Take in what a device delivered; nothing is computed yet."""
         for sample in delivery.samples:
             if isinstance(sample, SceneFrame):
                 self._events.append(FrameMark(sample.captured_at))
             elif isinstance(sample, GazeSample | Fixation | Blink):
                 self._events.append(sample)
+
+    def ready(self, moment: int) -> bool:
+        """A recording delivers without delay."""
+        return True
 
     def advance(self, until: int) -> None:
         """Find the fixations in what was captured up to `until` (Unix ns)."""

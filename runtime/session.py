@@ -104,9 +104,16 @@ class Session:
         capacity = len(manifest.prompt.before_video) + room + settings.max_new_tokens
         self._pool = ContextPool(lambda: models.context(grid, capacity), options.window_steps)
 
-    def receive(self, delivery: Delivery) -> None:
-        """Take in what a device delivered; nothing is computed yet."""
-        self._planner.receive(delivery)
+    def receive(self, delivery: Delivery, now: int) -> None:
+        """Take in what a device delivered at `now` (Unix ns); nothing is computed yet."""
+        self._planner.receive(delivery, now)
+
+    def ready(self, moment: int) -> bool:
+        """Whether a question of `moment` (Unix ns) would find every step that falls before it.
+
+        False for a frame interval at most, after a step was due and until it is decided.
+        """
+        return self._planner.decided(moment)
 
     def advance(self, until: int) -> None:
         """Encode and append the steps that fall at or before `until` (Unix ns) and are decided."""

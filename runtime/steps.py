@@ -19,6 +19,8 @@ from runtime.frame_timeline import FramePair, FrameTimeline
 from runtime.gaze_timeline import GazeTimeline, GazeView
 from runtime.sampling import FRAMES_PER_STEP
 
+PATIENCE = int(0.5 * NANOSECONDS)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepPlan:
@@ -80,8 +82,11 @@ class StepPlanner:
         """Capture time of the stream's first frame, Unix ns."""
         return self._start
 
-    def receive(self, delivery: Delivery) -> None:
-        """Take in what a device delivered."""
+    def receive(self, delivery: Delivery, now: int) -> None:
+        """Take in what a device delivered at `now` (Unix ns).
+
+        A stream that has been silent for PATIENCE is not waited for.
+        """
         for sample in delivery.samples:
             if isinstance(sample, SceneFrame):
                 self._start = sample.captured_at if self._start is None else self._start
@@ -89,8 +94,13 @@ class StepPlanner:
                 self._gaze.add(FrameMark(sample.captured_at))
             elif isinstance(sample, GazeSample | Fixation | Blink):
                 self._gaze.add(sample)
-        self._frames_until = max(self._frames_until, delivery.frames_until)
-        self._gaze_until = max(self._gaze_until, delivery.gaze_until)
+        silent_until = now - PATIENCE
+        self._frames_until = max(self._frames_until, delivery.frames_until, silent_until)
+        self._gaze_until = max(self._gaze_until, delivery.gaze_until, silent_until)
+
+    def decided(self, moment: int) -> bool:
+        """Whether every step that falls at or before `moment` (Unix ns) can be had from `due`."""
+        return self._start is None or self._due_time() > moment or self._is_decided()
 
     def due(self, until: int) -> list[StepPlan]:
         """The steps that fall at or before `until` (Unix ns) and that nothing can change any more.
@@ -100,7 +110,7 @@ class StepPlanner:
         plans = []
         while self._start is not None and (due := self._due_time()) <= until:
             pair = self._frames.pair(due)
-            if due > self._frames_until or pair is None or pair.newer_at > self._gaze_until:
+            if pair is None or not self._is_decided():
                 break
             view = self._gaze.view(pair.newer_at)
             plans.append(StepPlan(self._next, pair.newer_at, pair, view))
@@ -114,6 +124,13 @@ class StepPlanner:
         if pair is None:
             return None
         return StepPlan(None, moment, pair, self._gaze.view(moment))
+
+    def _is_decided(self) -> bool:
+        """Whether nothing that is still to come can change the next step."""
+        due = self._due_time()
+        pair = self._frames.pair(due)
+        seen = pair is not None and pair.newer_at <= self._gaze_until
+        return due <= self._frames_until and seen
 
     def _due_time(self) -> int:
         assert self._start is not None

@@ -43,7 +43,7 @@ def offsets(plans):
 
 def test_steps_fall_every_two_frames_of_the_sampling_rate():
     steps = planner(rate=1.0)
-    steps.receive(delivery(thirty_hertz(5), 5 * SECOND))
+    steps.receive(delivery(thirty_hertz(5), 5 * SECOND), START + 5 * SECOND)
     plans = steps.due(START + 5 * SECOND)
     assert [plan.number for plan in plans] == [0, 1, 2]
     assert offsets(plans) == [(0, 0), (1 * SECOND, 2 * SECOND), (3 * SECOND, 4 * SECOND)]
@@ -53,7 +53,7 @@ def test_steps_fall_every_two_frames_of_the_sampling_rate():
 def test_frames_are_the_newest_captured_by_their_time():
     steps = planner(rate=1.0)
     times = [0, 700 * MS, 950 * MS, 1010 * MS, 1960 * MS, 2010 * MS]
-    steps.receive(delivery([frame(at) for at in times], 2100 * MS))
+    steps.receive(delivery([frame(at) for at in times], 2100 * MS), START + 2100 * MS)
     plans = steps.due(START + 2100 * MS)
     # The newest by 2.0 s was captured at 1.96 s; the newest by 0.96 s at 0.95 s.
     assert offsets(plans)[1] == (950 * MS, 1960 * MS)
@@ -62,27 +62,48 @@ def test_frames_are_the_newest_captured_by_their_time():
 
 def test_a_step_waits_until_nothing_can_change_it():
     steps = planner(rate=1.0)
-    steps.receive(delivery([frame(0)], 0))
+    steps.receive(delivery([frame(0)], 0), START + 0)
     assert len(steps.due(START + 3 * SECOND)) == 1
-    steps.receive(Delivery((frame(1990 * MS),), START + 1990 * MS, START + 3 * SECOND))
+    steps.receive(
+        Delivery((frame(1990 * MS),), START + 1990 * MS, START + 3 * SECOND), START + 2 * SECOND
+    )
     assert steps.due(START + 3 * SECOND) == []  # a frame of 1.995 s may still come
-    steps.receive(Delivery((frame(2020 * MS),), START + 2020 * MS, START + 3 * SECOND))
+    steps.receive(
+        Delivery((frame(2020 * MS),), START + 2020 * MS, START + 3 * SECOND), START + 2100 * MS
+    )
     assert offsets(steps.due(START + 3 * SECOND)) == [(0, 1990 * MS)]
 
 
 def test_a_step_waits_for_the_gaze_of_its_frame():
     steps = planner(rate=1.0)
-    steps.receive(Delivery((frame(0), frame(2 * SECOND)), START + 3 * SECOND, START + SECOND))
+    frames = frame(0), frame(2 * SECOND)
+    steps.receive(Delivery(frames, START + 3 * SECOND, START + SECOND), START + 2 * SECOND)
     assert len(steps.due(START + 3 * SECOND)) == 1
-    steps.receive(Delivery((), START + 3 * SECOND, START + 2 * SECOND))
+    assert not steps.decided(START + 3 * SECOND)
+    steps.receive(Delivery((), START + 3 * SECOND, START + 2 * SECOND), START + 2100 * MS)
+    assert steps.decided(START + 3 * SECOND)
     assert len(steps.due(START + 3 * SECOND)) == 1
+
+
+@pytest.mark.parametrize("stalled", ["frames", "gaze"])
+def test_a_silent_stream_is_waited_for_half_a_second(stalled):
+    steps = planner(rate=1.0)
+    frames_until = START + (1900 * MS if stalled == "frames" else 3 * SECOND)
+    gaze_until = START + (1500 * MS if stalled == "gaze" else 3 * SECOND)
+    for now, count in ((0, 1), (2399 * MS, 0), (2500 * MS, 1)):
+        samples = (frame(0), frame(1900 * MS)) if now == 0 else ()
+        known = min(START + now, frames_until), min(START + now, gaze_until)
+        steps.receive(Delivery(samples, *known), START + now)
+        assert len(steps.due(START + now)) == count, now
 
 
 def test_a_step_carries_only_gaze_captured_up_to_its_own_time():
     steps = planner(rate=1.0)
     early = [gaze(1500 * MS + i * 5 * MS, 0.2) for i in range(100)]  # up to 1.995 s
     late = [gaze(2000 * MS + i * 5 * MS, 0.8) for i in range(100)]
-    steps.receive(delivery([frame(0), frame(1980 * MS), *early, *late], 3 * SECOND))
+    steps.receive(
+        delivery([frame(0), frame(1980 * MS), *early, *late], 3 * SECOND), START + 3 * SECOND
+    )
     step = steps.due(START + 3 * SECOND)[1]
     (fixation,) = step.gaze.fixations
     assert fixation.x == pytest.approx(0.2)
@@ -97,7 +118,7 @@ def test_the_same_samples_in_any_portions_give_the_same_steps():
     ]
     samples.sort(key=lambda sample: sample.captured_at)
     whole = planner()
-    whole.receive(delivery(samples, 9 * SECOND))
+    whole.receive(delivery(samples, 9 * SECOND), START + 9 * SECOND)
     expected = whole.due(START + 9 * SECOND)
     for _ in range(3):
         cuts = sorted(rng.integers(0, len(samples), 40))
@@ -105,9 +126,9 @@ def test_the_same_samples_in_any_portions_give_the_same_steps():
         for first, last in zip([0, *cuts], [*cuts, len(samples)], strict=True):
             portion = samples[first:last]
             until = portion[-1].captured_at - START - 1 if portion else 0
-            piecewise.receive(delivery(portion, until))
+            piecewise.receive(delivery(portion, until), START + until)
             plans += piecewise.due(START + until)
-        piecewise.receive(delivery([], 9 * SECOND))
+        piecewise.receive(delivery([], 9 * SECOND), START + 9 * SECOND)
         plans += piecewise.due(START + 9 * SECOND)
         assert [p.pair.key for p in plans] == [p.pair.key for p in expected]
         assert [p.gaze for p in plans] == [p.gaze for p in expected]
@@ -116,7 +137,7 @@ def test_the_same_samples_in_any_portions_give_the_same_steps():
 def test_tail_takes_the_newest_pair_and_the_gaze_of_the_question():
     steps = planner(rate=1.0)
     samples = thirty_hertz(3) + [gaze(i * 5 * MS, 0.3 if i < 500 else 0.7) for i in range(600)]
-    steps.receive(delivery(samples, 3 * SECOND))
+    steps.receive(delivery(samples, 3 * SECOND), START + 3 * SECOND)
     steps.due(START + 2900 * MS)
     tail = steps.tail(START + 2900 * MS)
     assert tail.number is None
@@ -131,7 +152,7 @@ def test_a_question_does_not_disturb_the_steps_after_it():
     samples = thirty_hertz(5) + [gaze(i * 5 * MS, 0.3 + 0.4 * (i // 150 % 2)) for i in range(1000)]
     samples.sort(key=lambda sample: sample.captured_at)
     for steps in (asked, quiet):
-        steps.receive(delivery(samples, 5 * SECOND))
+        steps.receive(delivery(samples, 5 * SECOND), START + 5 * SECOND)
     expected = quiet.due(START + 5 * SECOND)
     plans = []
     for moment in (900 * MS, 1999 * MS, 2001 * MS, 3900 * MS):
@@ -146,7 +167,9 @@ def test_stale_gaze_and_closed_eyes_are_no_gaze(worn):
     steps = planner(age=0.25)
     seen = [gaze(i * 5 * MS) for i in range(300)]  # up to 1.495 s
     after = [] if worn else [gaze(1900 * MS, worn=False)]
-    steps.receive(delivery([frame(0), frame(1990 * MS), *seen, *after], 3 * SECOND))
+    steps.receive(
+        delivery([frame(0), frame(1990 * MS), *seen, *after], 3 * SECOND), START + 3 * SECOND
+    )
     step = steps.due(START + 3 * SECOND)[1]
     assert step.gaze.fixations == ()
     assert not step.gaze.usable
