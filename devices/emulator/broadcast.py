@@ -56,14 +56,15 @@ class Broadcast:
         phone = self._phone
         for moment, item in self._items():
             captured_at = phone.started_at + moment
-            await asyncio.sleep((captured_at - phone.clock.now()) / NANOSECONDS)
+            due = phone.real((captured_at - phone.clock.now()) / NANOSECONDS)
+            await asyncio.sleep(due)
             if self._silent():
                 continue
             payloads = self._payloads(captured_at, item)
             for number, payload in enumerate(payloads, start=1):
                 self._send(payload, captured_at, marker=number == len(payloads))
                 if number % PACKETS_AT_ONCE == 0:
-                    await asyncio.sleep(0.001)
+                    await asyncio.sleep(phone.real(0.001))
 
     def _items(self) -> Iterator[tuple[int, Picture | GazePoint | EyeEvent]]:
         programme = self._phone.programme
@@ -129,7 +130,8 @@ class Broadcast:
             if due <= now + 1e-4:
                 self._rtp(data)
             else:
-                asyncio.get_running_loop().call_later(due - now, self._rtp, data)
+                delay = self._phone.real(due - now)
+                asyncio.get_running_loop().call_later(delay, self._rtp, data)
 
     def _stamp(self, moment: int) -> int:
         ticks = self._phone.media_time(moment) * wire.MEDIA_CLOCK // NANOSECONDS
@@ -137,7 +139,8 @@ class Broadcast:
 
     async def _report(self) -> None:
         phone = self._phone
-        await asyncio.sleep(phone.fault("report-late") or phone.settings.report_delay)
+        delay = phone.fault("report-late") or phone.settings.report_delay
+        await asyncio.sleep(phone.real(delay))
         while True:
             if not (self._silent() or phone.fault("report-missing")):
                 now = phone.clock.now()
@@ -145,7 +148,7 @@ class Broadcast:
                     self._source, phone.unix(now), self._stamp(now), self._packets, self._octets
                 )
                 self._rtcp(report.packed())
-            await asyncio.sleep(phone.settings.report_interval)
+            await asyncio.sleep(phone.real(phone.settings.report_interval))
 
 
 def fragments(unit: bytes) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from devices.clock import NANOSECONDS, Clock
+from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.emulator.faults import FaultPlan
 from devices.emulator.programme import Programme
 from devices.neon import wire
@@ -29,6 +29,21 @@ class Settings:
     report_interval: float = 1.0
 
 
+class SpedUpClock:
+    """The host's clock, `speed` times as fast from now on: a long run takes less time."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self._true = SystemClock()
+        self._start = self._true.now()
+
+    def now(self) -> int:
+        return self._start + round((self._true.now() - self._start) * self.speed)
+
+    def sleep_until(self, moment: int) -> None:
+        self._true.sleep_until(self._start + round((moment - self._start) / self.speed))
+
+
 @dataclass(slots=True)
 class Ports:
     """Where the phone listens; 0 where any free port will do, then the one that was found."""
@@ -50,6 +65,10 @@ class Phone:
     address: str
     seed: int
     ports: Ports = field(default_factory=Ports)
+
+    def real(self, seconds: float) -> float:
+        """How long it really takes until so many seconds have passed on the host's clock."""
+        return seconds / self.clock.speed if isinstance(self.clock, SpedUpClock) else seconds
 
     def elapsed(self, moment: int | None = None) -> float:
         """Seconds since the emulator's start."""

@@ -65,6 +65,7 @@ class _NewStream:
 
 @dataclass(frozen=True, slots=True)
 class _Dated:
+    index: int
     picture: CodedPicture
     captured_at: int | None
     skipped: bool
@@ -108,11 +109,12 @@ class VideoThread:
     def take(self, picture: CodedPicture, captured_at: int | None) -> None:
         """Queue a received picture; `captured_at` (Unix ns, host) None where it is not known."""
         self._mailbox.receive("frames")
+        index, self._index = self._index, self._index + 1
         if self._queue.qsize() >= self._limit:
             self._mailbox.drop("frames", BEHIND)
             self._skipped = True
             return
-        self._queue.put(_Dated(picture, captured_at, self._skipped))
+        self._queue.put(_Dated(index, picture, captured_at, self._skipped))
         self._skipped = False
 
     def _run(self) -> None:
@@ -125,16 +127,14 @@ class VideoThread:
                 self._process(entry)
 
     def _process(self, entry: _Dated) -> None:
-        self._index += 1
         cause, pixels = self._decoded(entry)
         if cause is not None:
             self._mailbox.drop("frames", cause, entry.captured_at)
         elif entry.captured_at is None:
             self._mailbox.drop("frames", UNDATED)
         else:
-            arrived_at = entry.picture.arrived_at
             self._mailbox.hand_in(
-                SceneFrame(entry.captured_at, arrived_at, self._index - 1, pixels)
+                SceneFrame(entry.captured_at, entry.picture.arrived_at, entry.index, pixels)
             )
 
     def _decoded(self, entry: _Dated) -> tuple[str | None, NDArray[np.uint8] | None]:

@@ -17,6 +17,7 @@ from devices.neon.phone import ADVICE, Phone, PhoneSilent, discover
 from devices.neon.session import SessionFailed, Transport
 from devices.neon.streams import EventStream, GazeStream, Stream, WorldStream
 from devices.neon.supervision import Supervisor
+from devices.neon.undistortion import Lens
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
@@ -162,7 +163,7 @@ class NeonDevice(Device):
 
     async def _open(self, phone: Phone, video: VideoThread) -> DeviceInfo:
         status = await phone.status(STATUS_TIMEOUT)
-        lens = await phone.lens() if self._undistort else None
+        lens = await _lens(phone) if self._undistort else None
         for camera, noun in (("world", "scene camera"), ("gaze", "gaze")):
             if camera not in status.urls:
                 raise DeviceError(
@@ -195,6 +196,17 @@ class NeonDevice(Device):
 
     def _ask_for_echo(self) -> None:
         self._supervisor.ask_for_echo()
+
+
+async def _lens(phone: Phone) -> Lens:
+    """Raises DeviceError where the phone has no calibration."""
+    try:
+        return await phone.lens()
+    except PhoneSilent as error:
+        raise DeviceError(
+            f"the phone gives no calibration of its camera ({error}): leave gaze distorted (only"
+            " Neon can be undistorted)"
+        ) from None
 
 
 def _unreachable(address: str, port: int, error: BaseException) -> str:

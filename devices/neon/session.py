@@ -145,9 +145,13 @@ class Session:
 
 
 def _description(sdp: dict[str, Any]) -> Description:
-    """Read the first medium of a session description. Raises SessionFailed."""
+    """Read the video of a session description, else its first medium. Raises SessionFailed.
+
+    The scene camera's also describes its microphone.
+    """
     try:
-        attributes = sdp["medias"][0]["attributes"]
+        media = sdp["medias"]
+        attributes = next((m for m in media if m["type"] == "video"), media[0])["attributes"]
         mapping = attributes["rtpmap"]
         sets = attributes.get("fmtp", {}).get("sprop-parameter-sets", "")
         parameters = tuple(base64.b64decode(text) for text in sets.split(",") if text)

@@ -161,20 +161,19 @@ class Supervisor:
             attempts += 1
 
     async def _watch(self, watched: Watched, session: Session) -> bool:
-        """Until the stream has to be connected anew; returns True for another transport's sake."""
+        """Until the stream has to be connected anew; returns True if nothing is wrong with it."""
         opened_at, transport, renewals = self._clock.now(), self.transport, self._renewals
         stream, kept_at = watched.stream, opened_at
         while True:
             await asyncio.sleep(LOOK_SPACING)
             now = self._clock.now()
-            if transport != self.transport:
+            renewed = watched.lane is None and renewals != self._renewals
+            if transport != self.transport or renewed:
                 watched.session = None
                 await session.close(farewell=True)
                 return True
             if not session.running:
                 raise Interrupted("the phone closed the connection")
-            if watched.lane is None and renewals != self._renewals:
-                raise Interrupted("the other streams were interrupted")
             if watched.lane is not None:
                 _check(stream, opened_at, now)
             if now - kept_at > session.keep_alive_spacing * NANOSECONDS:

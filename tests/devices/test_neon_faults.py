@@ -106,13 +106,13 @@ def counts_add_up(device, stream="frames"):
 @pytest.mark.parametrize("loss", [0.001, 0.01, 0.05, 0.1])
 def test_loss_over_udp_is_counted_and_nothing_corrupt_is_delivered(card, loss):
     with playing(card, f"loss={loss}", seed=3) as watch:
-        watch.run(2.5)
-        assert len(watch.gaze) > (1 - 2 * loss) * 400
+        watch.run(2.2)
+        assert len(watch.gaze) > (1 - 2 * loss) * 350
         assert times_are_right(watch.frames) and times_are_right(watch.gaze)
         assert counts_add_up(watch.device) and counts_add_up(watch.device, "gaze")
         frames = watch.device.counts().frames
         assert frames.delivered == len(watch.frames)
-        assert frames.received >= 60
+        assert frames.received >= 50
         if loss >= 0.05:
             assert frames.dropped["packet loss"] > 0
             assert watch.device.condition().loss == pytest.approx(loss, rel=0.6)
@@ -186,8 +186,7 @@ def test_without_sender_reports_time_goes_on_and_it_says_so(card, monkeypatch):
         assert age < 1000 * MS
 
 
-@pytest.mark.parametrize("stamps", ["", ",clock-stamps"], ids=["steady", "jumping"])
-@pytest.mark.parametrize("step", [5, -5])
+@pytest.mark.parametrize(("step", "stamps"), [(5, ""), (-5, ",clock-stamps")])
 def test_drift_and_a_step_of_the_phones_clock(card, step, stamps):
     faults = f"clock-offset=3,clock-drift=100,clock-step={step}@0.5{stamps}"
     with playing(card, faults) as watch:
@@ -256,8 +255,11 @@ def test_blinks_and_fixations_of_the_phone_are_dated(card):
             assert abs(fixation.ended_at - fixation.started_at - 500 * MS) < 2 * MS
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-@pytest.mark.parametrize("fault", ["refuse", "reset", "half-open", "unplugged"])
+@pytest.mark.parametrize(
+    ("fault", "transport"),
+    [("refuse", "udp"), ("reset", "udp"), ("half-open", "udp"), ("unplugged", "udp"),
+     ("reset", "tcp"), ("half-open", "tcp")],
+)  # fmt: skip
 def test_it_returns_within_two_seconds_of_the_phone(card, fault, transport):
     with playing(card, transport=transport) as watch:
         watch.wait(lambda: watch.frames and watch.gaze)
@@ -352,3 +354,8 @@ def test_glasses_that_are_not_connected_are_one_clear_line(card):
         pytest.raises(DeviceError, match="connect the glasses"),
     ):
         NeonDevice(emulator.address, emulator.port).connect()
+
+
+def test_undistorting_what_has_no_calibration_is_one_clear_line(card):
+    with Emulator(card) as emulator, pytest.raises(DeviceError, match="leave gaze distorted"):
+        NeonDevice(emulator.address, emulator.port, undistort=True).connect()

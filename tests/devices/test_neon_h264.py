@@ -1,6 +1,7 @@
 """No picture leaves the video path unless it is whole; what does is bit-exact."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -180,14 +181,15 @@ def test_no_corrupt_frame_is_ever_delivered(fault, least, card, card_truth):
 
 
 def test_the_same_holds_for_a_real_recording(shared_data):
-    programme = load_recording(shared_data / "neon-recording")
-    truth = Truth(programme, 0)
-    plan = FaultPlan((Fault("loss", 0.0005),))
+    whole = load_recording(shared_data / "neon-recording")
+    programme = replace(whole, pictures=whole.pictures[40:80])
+    truth = Truth(replace(whole, pictures=whole.pictures[:80]), 0)
+    plan = FaultPlan((Fault("loss", 0.001),))
     sent, delivered, dropped = receive(programme, plan, seed=5, rounds=1)
-    assert sent == 144 and 0 < len(delivered) < 144
+    assert sent == 40 and 0 < len(delivered) < 20
     assert dropped["lost"] > 0
     for stamp, pixels in delivered.items():
-        assert np.array_equal(pixels, truth.frames[stamp])
+        assert np.array_equal(pixels, truth.frames[40 + stamp])
 
 
 def test_random_bytes_in_place_of_a_picture_are_refused(card):

@@ -1,0 +1,165 @@
+"""How long a sample takes from the tracker to its user: `python -m benchmarks.device_latency`.
+
+An emulated phone runs in a process of its own; the device is polled as the live loop would poll
+it. `arrival` is when the last packet of a sample was read from its socket, `capture` when the
+sample was taken, `available` when a poll handed it over (at most `--poll-ms` after it could have).
+Measure on an idle machine. With `--address` a real phone is measured instead; the rows from
+capture then include its own camera, encoder and network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from devices.device import DeviceCounts, DeviceError
+from devices.neon import NeonDevice
+from devices.samples import GazeSample, SceneFrame
+
+PERCENTILES = (50, 95, 99)
+GAZE_LIMITS_MS = (1.0, 5.0, 10.0)
+FRAME_LIMIT_INTERVALS = 1.5
+WARM_UP = 3.0
+"""Seconds that are not measured: until the first key frame."""
+
+
+@dataclass(slots=True)
+class Delays:
+    """Milliseconds of every sample of one kind."""
+
+    from_arrival: list[float] = field(default_factory=list)
+    from_capture: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was measured; `interval` is the mean time between two frames, in ms."""
+
+    gaze: Delays
+    frames: Delays
+    interval: float
+    counts: DeviceCounts
+
+
+def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.device_latency")
+    parser.add_argument("--recording", metavar="DIR", help="what the emulated phone plays")
+    parser.add_argument("--address", help="of a real phone, in place of the emulated one")
+    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--poll-ms", type=float, default=0.2, help="between two polls")
+    return parser.parse_args(command_line)
+
+
+@contextmanager
+def emulator(recording: str | None, seconds: float) -> Iterator[str]:
+    """The address of an emulated phone in a process of its own. Raises DeviceError."""
+    played = ["--recording", recording] if recording else ["--card"]
+    lifetime = str(seconds + WARM_UP + 60)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "devices.emulator", *played, "--port", "0", "--seconds", lifetime],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        first = process.stdout.readline()
+        if " at " not in first:
+            raise DeviceError("the emulator did not start: its message is above")
+        yield first.partition(" at ")[2].partition(",")[0]
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def measure(device: NeonDevice, seconds: float, poll_ms: float) -> Measurement:
+    """Poll a connected device for `seconds` after the warm-up."""
+    gaze, frames = Delays(), Delays()
+    captured: list[int] = []
+    began = time.monotonic()
+    while (elapsed := time.monotonic() - began) < seconds + WARM_UP:
+        samples = device.poll().samples
+        now = device.clock.now()
+        if elapsed > WARM_UP:
+            for sample in samples:
+                if isinstance(sample, (GazeSample, SceneFrame)):
+                    delays = gaze if isinstance(sample, GazeSample) else frames
+                    delays.from_arrival.append((now - sample.arrived_at) / 1e6)
+                    delays.from_capture.append((now - sample.captured_at) / 1e6)
+                if isinstance(sample, SceneFrame):
+                    captured.append(sample.captured_at)
+        time.sleep(poll_ms / 1000)
+    if not gaze.from_arrival or len(captured) < 2:
+        raise DeviceError("too few samples came to measure: check the stream")
+    return Measurement(gaze, frames, float(np.median(np.diff(captured))) / 1e6, device.counts())
+
+
+def table(measurement: Measurement) -> Table:
+    """Percentiles beside what is asked of them."""
+    frame_limit = FRAME_LIMIT_INTERVALS * measurement.interval
+    rows = (
+        ("gaze: arrival to available", measurement.gaze.from_arrival, GAZE_LIMITS_MS),
+        ("gaze: capture to available", measurement.gaze.from_capture, (None, None, None)),
+        ("frame: arrival to available", measurement.frames.from_arrival, (None, frame_limit, None)),
+        ("frame: capture to available", measurement.frames.from_capture, (None, None, None)),
+    )
+    result = Table(title="from the tracker to its user, ms")
+    for heading in ("", "samples", *(f"p{p} (limit)" for p in PERCENTILES)):
+        result.add_column(heading, justify="left" if not heading else "right")
+    for name, values, limits in rows:
+        figures = np.percentile(values, PERCENTILES)
+        cells = [_cell(figure, limit) for figure, limit in zip(figures, limits, strict=True)]
+        result.add_row(name, str(len(values)), *cells)
+    return result
+
+
+def _cell(figure: float, limit: float | None) -> str:
+    if limit is None:
+        return f"{figure:.2f}"
+    return f"{figure:.2f} ({limit:.1f}: {'met' if figure <= limit else 'NOT met'})"
+
+
+def report(measurement: Measurement, console: Console) -> None:
+    """Print the table and the counts."""
+    console.print(table(measurement))
+    for name, stream in (("frames", measurement.counts.frames), ("gaze", measurement.counts.gaze)):
+        causes = ", ".join(f"{n} {cause}" for cause, n in sorted(stream.dropped.items())) or "none"
+        console.print(
+            f"{name}: {stream.received} received, {stream.delivered} delivered; dropped: {causes}"
+        )
+
+
+def main() -> int:
+    """The exit status: 1 after an error, which is one line."""
+    options = arguments()
+    try:
+        if options.address:
+            measurement = _measured(options, options.address)
+        else:
+            with emulator(options.recording, options.seconds) as address:
+                measurement = _measured(options, address)
+    except DeviceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    report(measurement, Console())
+    return 0
+
+
+def _measured(options: argparse.Namespace, address: str) -> Measurement:
+    device = NeonDevice(address, transport=options.transport)
+    with device:
+        return measure(device, options.seconds, options.poll_ms)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
