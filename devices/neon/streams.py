@@ -99,7 +99,7 @@ class Stream(ABC):
             self.garbage += 1
             return
         self.last_packet_at = self.heard_at = now
-        if source is None:
+        if source is None or self._cut(packet):
             self._ignore(packet)
             return
         for arrival in self._sequencer.push(packet, now):
@@ -115,6 +115,10 @@ class Stream(ABC):
         if moment is not None:
             self.dated_at = arrived_at
         return moment
+
+    def _cut(self, packet: wire.RtpPacket) -> bool:
+        """Whether a packet belongs to something that began before the first sender report."""
+        return False
 
     @abstractmethod
     def _ignore(self, packet: wire.RtpPacket) -> None:
@@ -140,17 +144,24 @@ class WorldStream(Stream):
     ) -> None:
         self._video = video
         self.frame_size = (0, 0)
+        self._ignored: wire.RtpPacket | None = None
         super().__init__(mailbox, clock, ask_for_echo)
 
     def begin(self, description: Description) -> None:
         super().begin(description)
+        self._ignored = None
         if description.parameters:
             parameters = stream_parameters(description)
             self.frame_size = parameters.width, parameters.height
             self._assembler = Assembler(parameters, description.rate)
             self._video.begin_stream(description.parameters)
 
+    def _cut(self, packet: wire.RtpPacket) -> bool:
+        ignored = self._ignored
+        return ignored is not None and not ignored.marker and packet.timestamp == ignored.timestamp
+
     def _ignore(self, packet: wire.RtpPacket) -> None:
+        self._ignored = packet
         if packet.marker:
             self._mailbox.receive("frames")
             self._mailbox.drop("frames", BEFORE_REPORT)

@@ -186,7 +186,7 @@ def test_the_same_holds_for_a_real_recording(shared_data):
     truth = Truth(replace(whole, pictures=whole.pictures[:80]), 0)
     plan = FaultPlan((Fault("loss", 0.001),))
     sent, delivered, dropped = receive(programme, plan, seed=5, rounds=1)
-    assert sent == 40 and 0 < len(delivered) < 20
+    assert sent == 40 and 0 < len(delivered) <= 20
     assert dropped["lost"] > 0
     for stamp, pixels in delivered.items():
         assert np.array_equal(pixels, truth.frames[40 + stamp])
