@@ -10,6 +10,7 @@ import pytest
 from devices.device import DeviceError
 from devices.emulator.drawn import draw_test_card
 from devices.emulator.emulator import Emulator
+from devices.emulator.faults import parse_faults
 from devices.emulator.phone import Settings
 from devices.emulator.truth import Truth
 from devices.neon import wire
@@ -173,3 +174,52 @@ def test_an_invisible_has_no_calibration_and_no_events(card):
 def test_a_port_in_use_is_one_clear_line(phone, card):
     with pytest.raises(DeviceError, match="choose another port"):
         Emulator(card, port=phone.port).start()
+
+
+def talk_rtsp(port, requests, then=b""):
+    """What the server says to requests over one connection within half a second."""
+
+    async def talk():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number, request in enumerate(requests):
+            writer.write(f"{request}\r\nCSeq: {number}\r\n\r\n".encode())
+            await asyncio.sleep(0.05)
+        writer.write(then)
+        heard = b""
+        try:
+            async with asyncio.timeout(0.5):
+                while data := await reader.read(65536):
+                    heard += data
+        except TimeoutError:
+            pass
+        writer.close()
+        return heard
+
+    return asyncio.run(talk())
+
+
+@pytest.mark.parametrize("faults", ["", "companion"])
+def test_companion_2_9_31_over_tcp(card, faults):
+    with Emulator(card, parse_faults(faults)) as emulator:
+        status = ask(emulator, lambda device: device.get_status())
+        port = status.direct_gaze_sensor().port
+        url = f"rtsp://127.0.0.1:{port}/"
+        requests = [
+            f"DESCRIBE {url}?camera=gaze RTSP/1.0",
+            f"SETUP {url} RTSP/1.0\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1",
+            f"PLAY {url} RTSP/1.0",
+        ]
+        heard = talk_rtsp(port, requests, then=b"$\x01\x00\x04abcd")
+    assert heard.count(b"200 OK") == 3 and b"$\x00" in heard
+    assert (b"interleaved=0-1" in heard) == (not faults)
+    assert (b"400 Bad Request" in heard) == bool(faults)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "answer"),
+    [("DESCRIBE rtsp://x/?camera=nose RTSP/1.0", b"404"), ("PLAY rtsp://x/ RTSP/1.0", b"455"),
+     ("RECORD rtsp://x/ RTSP/1.0", b"501"), ("SETUP rtsp://x/ RTSP/1.0", b"461")],
+)  # fmt: skip
+def test_requests_that_make_no_sense_are_answered_so(phone, request_line, answer):
+    status = ask(phone, lambda device: device.get_status())
+    assert answer in talk_rtsp(status.sensors[0].port, [request_line])
