@@ -29,16 +29,18 @@ class OpenContext:
 
 
 class ContextPool:
-    """The open contexts of one stream.
+    """The open contexts of one stream, at most `most` at a time.
 
     `window` is the number of steps that a context holds when it is full. Buffers of closed contexts
     are used again.
     """
 
-    def __init__(self, make: Callable[[], Context], window: int) -> None:
+    def __init__(
+        self, make: Callable[[], Context], window: int, most: int = MOST_CONTEXTS
+    ) -> None:
         self._make = make
         self._window = window
-        self._every = -(-window // MOST_CONTEXTS)
+        self._every = -(-window // most)
         self._appended = 0
         self._open: list[OpenContext] = []
         self._free: list[Context] = []
@@ -54,6 +56,11 @@ class ContextPool:
         for context in self._open:
             context.append(step)
         self._appended += 1
+
+    @property
+    def count(self) -> int:
+        """How many contexts are open."""
+        return len(self._open)
 
     @property
     def longest(self) -> OpenContext | None:

@@ -33,13 +33,17 @@ class EncodedPair:
 class Encoder:
     """Encodes steps for a live grid under the causal protocol.
 
-    With `use_gaze` False no residual is computed and none is added.
+    With `use_gaze` False no residual is computed and none is added. The newest `kept` pairs are
+    remembered; their capture times name them, so an encoder belongs to one stream.
     """
 
-    def __init__(self, models: Models, grid: tuple[int, int], use_gaze: bool) -> None:
+    def __init__(
+        self, models: Models, grid: tuple[int, int], use_gaze: bool, kept: int = KEPT_PAIRS
+    ) -> None:
         self._models = models
         self._grid = grid
         self._use_gaze = use_gaze
+        self._most_kept = kept
         self._kept: OrderedDict[tuple[int, int], EncodedPair] = OrderedDict()
         geometry = models.bundle.manifest.geometry
         self._clip_frames = geometry.vjepa.frames
@@ -54,7 +58,7 @@ class Encoder:
         """Everything that can be computed of a pair of frames before gaze is known."""
         if pair.key not in self._kept:
             self._kept[pair.key] = self._encode(pair, watch)
-            if len(self._kept) > KEPT_PAIRS:
+            if len(self._kept) > self._most_kept:
                 self._kept.popitem(last=False)
         return self._kept[pair.key]
 

@@ -36,9 +36,10 @@ from runtime.sampling import (
     step_times,
     vjepa_indices,
 )
-from runtime.session import QUESTION_TOKENS, SessionOptions, fixation_rule
+from runtime.session import SessionOptions, fixation_rule
 from runtime.steps import StepFact
 from runtime.stopwatch import Stopwatch
+from runtime.watcher import QUESTION_TOKENS
 
 LETTERS = 4  # the arg-max runs over A to D, whatever the options
 

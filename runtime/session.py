@@ -6,11 +6,10 @@ moment it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.device import Delivery, DeviceCounts, DeviceInfo
-from runtime.context_pool import ContextPool, OpenContext
 from runtime.encoder import Encoder
 from runtime.fixation_rules import (
     DeviceRule,
@@ -24,13 +23,13 @@ from runtime.frame_timeline import FrameTimeline
 from runtime.gaze_timeline import GazeTimeline
 from runtime.manifest import Settings
 from runtime.models import Models
-from runtime.questions import Answer, Asker, Question
+from runtime.questions import Question
 from runtime.record import AnswerRecord, Conditions, answer_record, stream_fact
 from runtime.sampling import FRAMES_PER_STEP, sampling_rate
-from runtime.steps import StepFact, StepPlan, StepPlanner
+from runtime.steps import StepPlanner
 from runtime.stopwatch import Stopwatch
+from runtime.watcher import Reply, Watcher
 
-QUESTION_TOKENS = 512  # room for a question's text in every context
 NO_FRAME = "no scene frame has arrived yet"
 
 
@@ -69,9 +68,9 @@ class SessionOptions:
 
 
 class Session:
-    """Watches one stream. Not shared between threads.
+    """Watches one stream, everything in its caller's thread.
 
-    `on_text` hears of free text as it is generated.
+    `on_text` hears of free text as it is generated. `counts` tells what the device received.
     """
 
     def __init__(
@@ -84,25 +83,15 @@ class Session:
         new_watch: Callable[[], Stopwatch] = Stopwatch,
     ) -> None:
         manifest = models.bundle.manifest
-        settings = manifest.settings
-        grid = settings.live_height, settings.live_width
-        pixels = manifest.geometry.vision.token_pixels
-        self._conditions = Conditions("causal", manifest.name, models.engine_name)
+        grid = manifest.settings.live_height, manifest.settings.live_width
         self.options = options
+        self._conditions = Conditions("causal", manifest.name, models.engine_name)
         self._counts = counts
-        self._on_text = on_text
         self._new_watch = new_watch
-        self._asker = Asker(models.bundle)
-        self._gaze = GazeTimeline(
-            fixation_rule(options, settings, info), settings.min_open, settings.gaze_age_limit
-        )
-        frames = FrameTimeline(grid[0] * pixels, grid[1] * pixels, options.rate)
-        self._planner = StepPlanner(frames, self._gaze, options.rate)
+        self._gaze = gaze_timeline(options, manifest.settings, info)
+        self._planner = step_planner(models, options, self._gaze)
         self._encoder = Encoder(models, grid, options.use_gaze)
-        # One step more than the window: the tail step of a question.
-        room = (options.window_steps + 1) * grid[0] * grid[1] + QUESTION_TOKENS
-        capacity = len(manifest.prompt.before_video) + room + settings.max_new_tokens
-        self._pool = ContextPool(lambda: models.context(grid, capacity), options.window_steps)
+        self._watcher = Watcher(models, grid, options.window_steps, on_text)
 
     def receive(self, delivery: Delivery, now: int) -> None:
         """Take in what a device delivered at `now` (Unix ns); nothing is computed yet."""
@@ -118,52 +107,28 @@ class Session:
     def advance(self, until: int) -> None:
         """Encode and append the steps that fall at or before `until` (Unix ns) and are decided."""
         for plan in self._planner.due(until):
-            self._pool.append(self._encoder.encode(plan, self._new_watch()))
+            watch = self._new_watch()
+            self._watcher.append(self._encoder.encode(plan, watch), watch)
 
     def ask(self, question: Question, moment: int) -> AnswerRecord:
         """Answer a question asked at `moment` (Unix ns), up to which `advance` was called."""
-        self._asker.check(question)
-        tail = self._planner.tail(moment)
-        if tail is None:
-            return self._record(question, moment, [], None, note=NO_FRAME)
-        watch = self._new_watch()
-        longest = self._pool.longest
-        held = longest or self._pool.fresh()
-        try:
-            return self._ask_in(held, tail, question, moment, watch)
-        finally:
-            if longest is None:
-                self._pool.release(held)
-
-    def _ask_in(
-        self,
-        held: OpenContext,
-        tail: StepPlan,
-        question: Question,
-        moment: int,
-        watch: Stopwatch,
-    ) -> AnswerRecord:
-        facts = list(held.facts)
-        mark = held.context.mark()
-        try:
-            if not facts or not facts[-1].shows(tail):
-                step = self._encoder.encode(tail, watch)
-                with watch.stage("prefill"):
-                    held.context.append_step(step.visual, step.residuals)
-                facts.append(StepFact.of(tail))
-            answer = self._asker.ask(question, held.context, watch, self._on_text)
-        finally:
-            held.context.rewind(mark)
-        return self._record(question, moment, facts, tail.gaze.gaze_at, answer, watch.stages_ms())
+        self._watcher.asker.check(question)
+        plan, watch = self._planner.tail(moment), self._new_watch()
+        if plan is None:
+            return self._record(question, moment, None, None, watch, note=NO_FRAME)
+        newest = self._watcher.newest
+        shown = newest is not None and newest.shows(plan)
+        tail = None if shown else self._encoder.encode(plan, watch)
+        (reply,) = self._watcher.ask([question], tail, watch)
+        return self._record(question, moment, reply, plan.gaze.gaze_at, watch)
 
     def _record(
         self,
         question: Question,
         moment: int,
-        facts: Sequence[StepFact],
+        reply: Reply | None,
         gaze_at: int | None,
-        answer: Answer | None = None,
-        stages_ms: Mapping[str, float] | None = None,
+        watch: Stopwatch,
         note: str | None = None,
     ) -> AnswerRecord:
         counts = self._counts()
@@ -171,14 +136,28 @@ class Session:
             question,
             moment,
             self._conditions,
-            facts,
+            reply.steps if reply else (),
             gaze_at,
-            answer,
-            stages_ms or {},
+            reply.answer if reply else None,
+            watch.stages_ms(),
             stream_fact(counts.frames, {}),
             stream_fact(counts.gaze, self._gaze.dropped),
             note,
         )
+
+
+def gaze_timeline(options: SessionOptions, settings: Settings, info: DeviceInfo) -> GazeTimeline:
+    """The timeline that a session keeps of a device's gaze."""
+    rule = fixation_rule(options, settings, info)
+    return GazeTimeline(rule, settings.min_open, settings.gaze_age_limit)
+
+
+def step_planner(models: Models, options: SessionOptions, gaze: GazeTimeline) -> StepPlanner:
+    """The planner of steps on the bundle's live grid."""
+    manifest = models.bundle.manifest
+    pixels = manifest.geometry.vision.token_pixels
+    height, width = manifest.settings.live_height * pixels, manifest.settings.live_width * pixels
+    return StepPlanner(FrameTimeline(height, width, options.rate), gaze, options.rate)
 
 
 def fixation_rule(options: SessionOptions, settings: Settings, info: DeviceInfo) -> FixationRule:

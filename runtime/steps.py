@@ -67,19 +67,24 @@ class StepFact:
 class StepPlanner:
     """Turns what devices deliver into steps, in the order of capture."""
 
-    def __init__(self, frames: FrameTimeline, gaze: GazeTimeline, rate: float) -> None:
-        """`rate`: frames per second that the model samples."""
+    def __init__(
+        self, frames: FrameTimeline, gaze: GazeTimeline, rate: float, start: int | None = None
+    ) -> None:
+        """`rate`: frames per second that the model samples.
+
+        `start` (Unix ns): when the first step falls; None for the stream's first frame.
+        """
         self._frames = frames
         self._gaze = gaze
         self._interval = FRAMES_PER_STEP / rate
-        self._start: int | None = None
+        self._start = start
         self._next = 0
         self._frames_until = 0
         self._gaze_until = 0
 
     @property
     def start(self) -> int | None:
-        """Capture time of the stream's first frame, Unix ns."""
+        """When the first step falls, Unix ns; None before the first frame if that decides it."""
         return self._start
 
     def receive(self, delivery: Delivery, now: int) -> None:
