@@ -11,12 +11,18 @@ from devices.device import Device, DeviceError
 
 @dataclass(frozen=True, slots=True)
 class DeviceOptions:
-    """What a person may say of a device; each device takes what concerns it."""
+    """What a person may say of a device; each device takes what concerns it.
+
+    `path`: a recording; `fixations`: where the fixation file of a plain video lies; `fast`: don't
+    wait for real time. `address`, `port`: where a live device is found. `seed`, `seconds`: of a
+    synthetic wearer.
+    """
 
     path: Path | None = None
     fixations: tuple[Path, ...] = ()
     fast: bool = False
     address: str | None = None
+    port: int | None = None
     seed: int = 0
     seconds: float | None = None
 
@@ -41,4 +47,6 @@ def _recording(options: DeviceOptions) -> Device:
     return RecordingDevice(options.path, options.fast, options.fixations)
 
 
-_DEVICES: dict[str, Callable[[DeviceOptions], Device]] = {"recording": _recording}
+_DEVICES: dict[str, Callable[[DeviceOptions], Device]] = {
+    "recording": _recording,
+}

@@ -5,21 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from devices.device import DeviceError
 from devices.recording.description import (
     GazeTrack,
     RecordingDescription,
-    check_overlap,
-    fixation_pair,
-    make_gaze_track,
+    checked_frame_times,
+    tracked_blinks,
+    tracked_fixations,
+    tracked_gaze,
 )
-from devices.recording.tables import read_table
-from devices.recording.video import track
+from devices.recording.tables import Column, read_columns
+from devices.recording.video import VideoTrack, track
 from devices.samples import Blink, Fixation
 
-GAZE, FRAMES = "gaze.csv", "world_timestamps.csv"
+FRAMES, GAZE = "world_timestamps.csv", "gaze.csv"
 FIXATIONS, BLINKS = "fixations.csv", "blinks.csv"
+
+TIME = Column(("timestamp [ns]",), whole=True)
+GAZE_X, GAZE_Y = Column(("gaze x [px]",)), Column(("gaze y [px]",))
+WORN = Column(("worn",), blank=1.0)  # where nothing is said, the glasses count as worn
+START, END = Column(("start timestamp [ns]",), whole=True), Column(("end timestamp [ns]",), True)
+FIXATION_X, FIXATION_Y = Column(("fixation x [px]",)), Column(("fixation y [px]",))
 
 
 def is_cloud(path: Path) -> bool:
@@ -31,63 +39,43 @@ def read_cloud(path: Path) -> RecordingDescription:
     """Read an export folder. Raises DeviceError for what is missing or does not fit together."""
     videos = sorted(path.glob("*.mp4"))
     if len(videos) != 1:
-        raise DeviceError(f"{path}: it holds {len(videos)} .mp4 files where one is expected")
+        raise DeviceError(
+            f"{path}: {len(videos)} .mp4 files where one is expected: download the export "
+            "'Timeseries Data + Scene Video' and give the folder of one recording"
+        )
     if not (path / GAZE).is_file():
         raise DeviceError(f"{path}: the recording has no gaze ({GAZE} is missing)")
     video = track(videos)
-    times = np.array(read_table(path / FRAMES).integers("timestamp [ns]"), np.int64)
-    if times.size != video.count:
-        raise DeviceError(
-            f"{path}: {video.count} frames and {times.size} time stamps in {FRAMES}: "
-            "they belong to different recordings"
-        )
-    size = video.width, video.height
-    gaze = _gaze(path, size)
-    check_overlap(path, times, gaze)
+    (times,) = read_columns(path / FRAMES, TIME)
+    frame_times = checked_frame_times(path / FRAMES, times, video.count)
+    gaze_times, x, y, worn = read_columns(path / GAZE, TIME, GAZE_X, GAZE_Y, WORN)
+    pixels = np.stack([x, y], axis=1)
+    gaze = tracked_gaze(path / GAZE, gaze_times, pixels, worn > 0, video, frame_times)
     return RecordingDescription(
-        name=f"Pupil Cloud export {path.name}",
+        name=f"Pupil Cloud export {path.resolve().name}",
         video=video,
-        frame_times=times,
+        frame_times=frame_times,
         gaze=gaze,
-        fixations=_fixations(path, gaze, size),
-        blinks=_blinks(path),
+        fixations=_fixations(path / FIXATIONS, gaze, pixels, video),
+        blinks=_blinks(path / BLINKS),
     )
 
 
-def _gaze(path: Path, size: tuple[int, int]) -> GazeTrack:
-    table = read_table(path / GAZE)
-    times = np.array(table.integers("timestamp [ns]"), np.int64)
-    across = np.array(table.numbers("gaze x [px]"))
-    down = np.array(table.numbers("gaze y [px]"))
-    worn = np.ones(times.size, bool)
-    if "worn" in table.columns:
-        worn = np.array([row["worn"] not in ("0", "0.0", "False", "") for row in table.rows], bool)
-    return make_gaze_track(path, times, np.stack([across, down], axis=1), worn, size)
-
-
-def _fixations(path: Path, gaze: GazeTrack, size: tuple[int, int]) -> tuple[Fixation, ...]:
-    """Each as it became known; its onset lies where the gaze was then."""
-    if not (path / FIXATIONS).is_file():
+def _fixations(
+    file: Path, gaze: GazeTrack, pixels: NDArray[np.float64], video: VideoTrack
+) -> tuple[Fixation, ...]:
+    """The table gives no onset: it lies where the gaze was then, at the mean if nothing says so."""
+    if not file.is_file():
         return ()
-    table = read_table(path / FIXATIONS)
-    columns = zip(
-        table.integers("start timestamp [ns]"),
-        table.integers("end timestamp [ns]"),
-        table.numbers("fixation x [px]"),
-        table.numbers("fixation y [px]"),
-        strict=True,
-    )
-    fixations: list[Fixation] = []
-    for start, end, x, y in columns:
-        near = min(int(np.searchsorted(gaze.times, start)), gaze.times.size - 1)
-        first = float(gaze.x[near]), float(gaze.y[near])
-        fixations += fixation_pair(start, end, first, (x / size[0], y / size[1]))
-    return tuple(fixations)
+    starts, ends, x, y = read_columns(file, START, END, FIXATION_X, FIXATION_Y)
+    mean = np.stack([x, y], axis=1)
+    nearest = np.minimum(np.searchsorted(gaze.times, starts), gaze.times.size - 1)
+    known = (gaze.times[nearest] == starts) & gaze.worn[nearest]
+    first = np.where(known[:, None], pixels[nearest], mean)
+    return tracked_fixations(file, starts, ends, first, mean, video)
 
 
-def _blinks(path: Path) -> tuple[Blink, ...]:
-    if not (path / BLINKS).is_file():
+def _blinks(file: Path) -> tuple[Blink, ...]:
+    if not file.is_file():
         return ()
-    table = read_table(path / BLINKS)
-    starts, ends = table.integers("start timestamp [ns]"), table.integers("end timestamp [ns]")
-    return tuple(Blink(end, end, start, end) for start, end in zip(starts, ends, strict=True))
+    return tracked_blinks(file, *read_columns(file, START, END))

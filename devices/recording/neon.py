@@ -5,30 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+import av.logging
 import numpy as np
+from numpy.typing import NDArray
 
 from devices.device import DeviceError
 from devices.recording.description import (
     RecordingDescription,
-    check_overlap,
-    fixation_pair,
-    make_gaze_track,
+    checked_frame_times,
+    tracked_blinks,
+    tracked_fixations,
+    tracked_gaze,
 )
-from devices.recording.video import track
+from devices.recording.video import VideoTrack, track
+from devices.recording.video_file import VideoFile
 from devices.samples import Blink, Fixation
 
 if TYPE_CHECKING:
     from pupil_labs.neon_recording import NeonRecording
 
-SCENE_VIDEO = re.compile(r"^(Neon|PI world) Scene Camera v\d+ ps(\d+)\.mp4$")
+SCENE = "Neon Scene Camera v1 ps"
+STREAM_FILE = re.compile(r" ps\d+\.(mp4|raw|time)$")
 Stream = TypeVar("Stream")
 
 
 def is_neon(path: Path) -> bool:
     """Whether a folder looks like a recording in Neon's native format."""
-    return (path / "info.json").is_file() and bool(_scene_parts(path))
+    return any(STREAM_FILE.search(file.name) for file in path.iterdir())
 
 
 def read_neon(path: Path) -> RecordingDescription:
@@ -36,88 +42,92 @@ def read_neon(path: Path) -> RecordingDescription:
 
     Raises DeviceError for a recording without gaze or video, or with gaze of another time.
     """
-    # It pulls pandas and takes seconds to import.
+    video = track(_scene_parts(path))
+    frame_times = np.concatenate([_part_times(file) for file in video.files])
+    frame_times = checked_frame_times(path, frame_times, video.count)
+    recording = _library().open(path)
+    if not _holds(path, "gaze"):
+        raise DeviceError(f"{path}: the recording has no gaze: nothing says what was looked at")
+    gaze = _load(path, "gaze", lambda: recording.gaze)
+    times, points = np.asarray(gaze.time), np.asarray(gaze.point)
+    worn = _worn(path, recording, times)
+    return RecordingDescription(
+        name=f"Neon recording {path.resolve().name}",
+        video=video,
+        frame_times=frame_times,
+        gaze=tracked_gaze(path, times, points, worn, video, frame_times),
+        fixations=_fixations(path, recording, video),
+        blinks=_blinks(path, recording),
+    )
+
+
+def _library() -> ModuleType:
+    """The library, imported when it is needed: it pulls pandas and takes seconds.
+
+    Importing it turns on libav's log, which would print lines of its own beside ours.
+    """
+    level = av.logging.get_level()
     from pupil_labs import neon_recording
 
-    try:
-        recording = neon_recording.open(path)
-    except Exception as error:  # the library has no error of its own for a damaged folder
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DeviceError(f"{path}: not a readable Neon recording: {reason}") from error
-    video = track(_scene_parts(path))
-    times = np.asarray(_required(recording, lambda: recording.scene.time, path, "scene video"))
-    if times.size != video.count:
-        raise DeviceError(
-            f"{path}: {video.count} frames and {times.size} time stamps: the recording is damaged"
-        )
-    size = video.width, video.height
-    gaze_times = np.asarray(_required(recording, lambda: recording.gaze.time, path, "gaze"))
-    points = np.asarray(recording.gaze.point)
-    worn = _worn(recording, gaze_times)
-    gaze = make_gaze_track(path, gaze_times.astype(np.int64), points, worn, size)
-    check_overlap(path, times, gaze)
-    return RecordingDescription(
-        name=f"Neon recording {path.name}",
-        video=video,
-        frame_times=times.astype(np.int64),
-        gaze=gaze,
-        fixations=_fixations(recording, size),
-        blinks=_blinks(recording),
-    )
+    av.logging.set_level(level)
+    return neon_recording
 
 
 def _scene_parts(path: Path) -> list[Path]:
-    parts = [
-        (int(match[2]), file)
-        for file in path.glob("*.mp4")
-        if (match := SCENE_VIDEO.match(file.name))
-    ]
-    return [file for _, file in sorted(parts)]
+    parts = sorted(path.glob(f"{SCENE}*.mp4"), key=lambda file: int(file.stem[len(SCENE) :]))
+    if not parts:
+        raise DeviceError(f"{path}: the recording has no scene video ({SCENE}1.mp4)")
+    return parts
 
 
-def _optional(recording: NeonRecording, read: Callable[[], Stream]) -> Stream | None:
-    """A stream that not every recording has."""
+def _part_times(file: VideoFile) -> NDArray[np.int64]:
+    """Capture times of the frames of one part.
+
+    The library cuts the longer one where frames and times differ in number; here that is an error.
+    """
+    beside = file.path.with_suffix(".time")
+    if not beside.is_file():
+        raise DeviceError(f"{beside}: the time stamps of the scene video are missing")
+    return checked_frame_times(beside, np.fromfile(beside, "<i8"), file.count)
+
+
+def _holds(path: Path, stream: str) -> bool:
+    """Whether a recording has a stream, as the phone wrote it or computed again at 200 Hz."""
+    return any(path.glob(f"{stream} ps*.raw")) or (path / f"{stream}_200hz.raw").is_file()
+
+
+def _load(path: Path, stream: str, read: Callable[[], Stream]) -> Stream:
+    """Read a stream whose files are there. Raises DeviceError if they are damaged."""
     try:
         return read()
-    except recording.SensorError:
-        return None
+    except Exception as error:  # the library wraps whatever goes wrong, and has no list of it
+        reason = str(error.__cause__ or error) or type(error).__name__
+        raise DeviceError(f"{path}: its {stream} can't be read: {reason}") from error
 
 
-def _required(
-    recording: NeonRecording, read: Callable[[], Stream], path: Path, noun: str
-) -> Stream:
-    stream = _optional(recording, read)
-    if stream is None:
-        raise DeviceError(f"{path}: the recording has no {noun}")
-    return stream
-
-
-def _worn(recording: NeonRecording, gaze_times: np.ndarray) -> np.ndarray:
-    """The worn state at each gaze sample: the newest one known by then."""
-    stream = _optional(recording, lambda: recording.worn)
-    if stream is None or len(stream) == 0:
+def _worn(path: Path, recording: NeonRecording, gaze_times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the glasses were worn at each gaze sample: the newest that is known by then."""
+    if not _holds(path, "worn"):
         return np.ones(gaze_times.size, bool)
-    newest = np.searchsorted(np.asarray(stream.time), gaze_times, side="right") - 1
-    return np.asarray(stream.worn)[np.maximum(newest, 0)] > 0
+    stream = _load(path, "worn", lambda: recording.worn)
+    times, worn = np.asarray(stream.time), np.asarray(stream.worn) > 0
+    if times.size == 0:
+        return np.ones(gaze_times.size, bool)
+    newest = np.searchsorted(times, gaze_times, side="right") - 1
+    return worn[np.maximum(newest, 0)]
 
 
-def _fixations(recording: NeonRecording, size: tuple[int, int]) -> tuple[Fixation, ...]:
-    stream = _optional(recording, lambda: recording.fixations)
-    if stream is None:
+def _fixations(path: Path, recording: NeonRecording, video: VideoTrack) -> tuple[Fixation, ...]:
+    if not _holds(path, "fixations"):
         return ()
-    columns = (stream.start_time, stream.stop_time, stream.start_gaze_point, stream.mean_gaze_point)
-    pairs = [
-        fixation_pair(int(start), int(end), tuple(first / size), tuple(mean / size))
-        for start, end, first, mean in zip(*columns, strict=True)
-    ]
-    return tuple(fixation for pair in pairs for fixation in pair)
+    stream = _load(path, "fixations", lambda: recording.fixations)
+    first, mean = np.asarray(stream.start_gaze_point), np.asarray(stream.mean_gaze_point)
+    places = first.astype(np.float64), mean.astype(np.float64)
+    return tracked_fixations(path, stream.start_time, stream.stop_time, *places, video)
 
 
-def _blinks(recording: NeonRecording) -> tuple[Blink, ...]:
-    stream = _optional(recording, lambda: recording.blinks)
-    if stream is None:
+def _blinks(path: Path, recording: NeonRecording) -> tuple[Blink, ...]:
+    if not _holds(path, "blinks"):
         return ()
-    return tuple(
-        Blink(int(end), int(end), int(start), int(end))
-        for start, end in zip(stream.start_time, stream.stop_time, strict=True)
-    )
+    stream = _load(path, "blinks", lambda: recording.blinks)
+    return tracked_blinks(path, stream.start_time, stream.stop_time)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
+from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS, Clock, SimulatedClock, SystemClock
 from devices.device import (
@@ -18,65 +18,56 @@ from devices.device import (
     DeviceInfo,
     StreamCounts,
 )
-from devices.recording.cloud import is_cloud, read_cloud
 from devices.recording.description import RecordingDescription
-from devices.recording.neon import is_neon, read_neon
-from devices.recording.streamgaze import read_streamgaze
-from devices.samples import Sample, SceneFrame
+from devices.recording.formats import describe
+from devices.recording.video import VideoCursor
+from devices.samples import GazeSample, Sample, SceneFrame
 
-MOST_FRAMES = 64  # decoded in one poll; what is older then is dropped, and counted
-BLINK, FIXATION, GAZE, FRAME = range(4)  # at the same time, in this order
-
-
-def describe(path: Path, fixations: Sequence[Path] = ()) -> RecordingDescription:
-    """Read a recording of any known format. Raises DeviceError naming what is wrong with it."""
-    if path.is_file():
-        return read_streamgaze(path, fixations)
-    if not path.is_dir():
-        raise DeviceError(f"{path}: there is no such recording")
-    if is_neon(path):
-        return read_neon(path)
-    if is_cloud(path):
-        return read_cloud(path)
-    raise DeviceError(
-        f"{path}: not a recording: give a Neon recording, a Pupil Cloud export, or a video file "
-        "with its fixation CSV"
-    )
+MOST_FRAMES = 64  # in one delivery: about 370 MB of Neon's frames
+LATE, UNDECODABLE = "late", "undecodable"
+BLINK, FIXATION, GAZE, FRAME = range(4)  # what is captured at one time comes in this order
 
 
 class RecordingDevice(Device):
-    """Plays a recording in the time it was made.
+    """Plays a recording in the time it was made, in any of the formats that `describe` knows.
 
-    `fast`: on a simulated clock, as fast as its user goes. `fixations`: files, or folders to look
-    in, for a video without gaze of its own.
+    A poll delivers all that was captured up to then, but at most the newest MOST_FRAMES frames:
+    those older are dropped as late. Where the video stops decoding, playback ends with a notice.
     """
 
-    def __init__(self, path: Path, fast: bool = False, fixations: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fast: bool = False,
+        fixations: Path | Sequence[Path] | None = None,
+        clock_factory: Callable[[int], Clock] | None = None,
+    ) -> None:
+        """`fast`: on a simulated clock, as fast as its user goes.
+
+        `fixations`: a file, or folders to look in, for a video without gaze of its own.
+        `clock_factory`: makes the clock that starts at a moment (Unix ns), in place of those two.
+        """
         super().__init__()
         self._path = path
-        self._fast = fast
-        self._places = fixations
+        self._fixations = fixations
+        self._new_clock = clock_factory or (SimulatedClock if fast else SystemClock)
         self._description: RecordingDescription | None = None
-        self._decoder = _nothing()
-        self._played = _Played()
+        self._playback: _Playback | None = None
 
     @property
     def description(self) -> RecordingDescription:
-        """What is being played; only once connected."""
+        """What is being played; DeviceError unless connected."""
         if self._description is None:
             raise DeviceError("the recording is not open: connect first")
         return self._description
 
     def connect(self) -> DeviceInfo:
-        """Read the recording and start its clock at its first frame."""
-        recording = describe(self._path, self._places)
-        self._description = recording
-        self._decoder = recording.video.decoded()
-        self._order = _order(recording)
-        self._played = _Played()
+        """Read the recording and start the clock at its first frame. Raises DeviceError."""
+        self.disconnect()
+        recording = describe(self._path, self._fixations)
+        self._description, self._playback = recording, _Playback(recording)
         self._newest_frame = self._newest_gaze = None
-        clock: type[Clock] = SimulatedClock if self._fast else SystemClock
-        self.clock = clock(recording.start)
+        self.clock = self._new_clock(recording.start)
         return DeviceInfo(
             name=recording.name,
             frame_width=recording.video.width,
@@ -86,80 +77,108 @@ class RecordingDevice(Device):
             starts_at=recording.start,
             ends_at=recording.end,
             gaze_from=recording.gaze_from,
-            detects_fixations=bool(recording.fixations),
+            detects_fixations=any(event.source == "device" for event in recording.fixations),
         )
 
     def disconnect(self) -> None:
-        """Close the video."""
-        self._decoder.close()
+        if self._playback is not None:
+            self._playback.close()
         self._description = None
 
     def counts(self) -> DeviceCounts:
-        """What was played so far."""
-        played = self._played
-        frames = played.frames + sum(played.dropped.values())
-        return DeviceCounts(
-            StreamCounts(frames, played.frames, dict(played.dropped)),
-            StreamCounts(played.gaze, played.gaze, {}),
-        )
+        """What was played so far; of the frames that never decode, all at once."""
+        if self._playback is None:
+            return DeviceCounts(StreamCounts(), StreamCounts())
+        return self._playback.counts()
 
     def _collect(self) -> Delivery:
-        recording, played = self.description, self._played
-        now = self.clock.now()
-        times, kinds, indices = self._order
-        end = int(np.searchsorted(times, now, side="right"))
-        due = slice(played.events, end)
-        frames_due = int((kinds[due] == FRAME).sum())
-        late = max(0, frames_due - MOST_FRAMES)
+        if self._description is None or self._playback is None:
+            raise DeviceError("the recording is not open: connect first")
+        return self._playback.play(self.clock.now())
+
+
+class _Playback:
+    """One pass through a recording."""
+
+    def __init__(self, recording: RecordingDescription) -> None:
+        self._recording = recording
+        self._times, self._kinds, self._indices = _programme(recording)
+        self._cursor = VideoCursor(recording.video)
+        self._next = 0
+        self._ended = False
+        self._notices = list(recording.notices)
+        self._frames = 0
+        self._gaze = 0
+        self._dropped: Counter[str] = Counter()
+
+    def play(self, now: int) -> Delivery:
+        """Everything captured up to `now` (Unix ns) that was not delivered yet."""
+        first, end = self._next, int(np.searchsorted(self._times, now, side="right"))
+        if self._ended:
+            first = end
+        self._next = end
+        frames = int(np.count_nonzero(self._kinds[first:end] == FRAME))
+        late = max(0, frames - MOST_FRAMES)
         samples: list[Sample] = []
-        notices: list[str] = []
-        for kind, index in zip(kinds[due], indices[due], strict=True):
-            if kind == FRAME:
-                sample = self._frame(int(index), wanted=late <= 0, notices=notices)
+        for kind, index in zip(self._kinds[first:end], self._indices[first:end], strict=True):
+            if kind == FRAME and late:
                 late -= 1
-                if sample is not None:
-                    samples.append(sample)
-            else:
-                samples.append(_event(recording, int(kind), int(index)))
-                played.gaze += int(kind == GAZE)
-        played.events = end
-        ended = end == times.size and now >= recording.end
-        return Delivery(tuple(samples), now, now, tuple(notices), ended)
+                self._dropped[LATE] += 1
+            elif (sample := self._sample(int(kind), int(index))) is not None:
+                samples.append(sample)
+            if self._ended:
+                break
+        self._ended = self._ended or end == self._times.size
+        notices, self._notices = tuple(self._notices), []
+        return Delivery(tuple(samples), now, now, notices, self._ended)
 
-    def _frame(self, index: int, wanted: bool, notices: list[str]) -> SceneFrame | None:
-        """Decode the next frame; only one that is wanted becomes RGB."""
-        played = self._played
+    def counts(self) -> DeviceCounts:
+        """What was delivered and dropped so far."""
+        frames = self._frames + self._dropped.total()
+        return DeviceCounts(
+            StreamCounts(frames, self._frames, Counter(self._dropped)),
+            StreamCounts(self._gaze, self._gaze),
+        )
+
+    def close(self) -> None:
+        """Close the video; what was played can still be asked for."""
+        self._cursor.close()
+
+    def _sample(self, kind: int, index: int) -> Sample | None:
+        if kind == FRAME:
+            return self._frame(index)
+        if kind == GAZE:
+            return self._gaze_sample(index)
+        return self._recording.blinks[index] if kind == BLINK else self._recording.fixations[index]
+
+    def _gaze_sample(self, index: int) -> GazeSample:
+        self._gaze += 1
+        return self._recording.gaze.sample(index)
+
+    def _frame(self, index: int) -> SceneFrame | None:
+        """Decode a frame; None if it can't be, which ends the playback unless others follow."""
         try:
-            decoded = next(self._decoder)
-        except (StopIteration, av.FFmpegError, DeviceError):
-            if not played.dropped["undecodable"]:
-                notices.append(f"the video stops decoding at frame {index}")
-            played.dropped["undecodable"] += 1
+            pixels = self._cursor.read(index)
+        except DeviceError as error:
+            lost = self._recording.video.count - index
+            self._notices.append(f"{error}: playback ends there, {lost} frames before its end")
+            self._dropped[UNDECODABLE] += lost
+            self._ended = True
             return None
-        if not wanted:
-            played.dropped["late"] += 1
+        if pixels is None:
+            if not self._dropped[UNDECODABLE]:
+                self._notices.append(f"frame {index} of {self._recording.name} does not decode")
+            self._dropped[UNDECODABLE] += 1
             return None
-        played.frames += 1
-        at = int(self.description.frame_times[index])
-        return SceneFrame(at, at, index, decoded.to_ndarray(format="rgb24"))
+        self._frames += 1
+        at = int(self._recording.frame_times[index])
+        return SceneFrame(at, at, index, pixels)
 
 
-def _nothing() -> Generator[av.VideoFrame]:
-    yield from ()
-
-
-class _Played:
-    """How far playback has come."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.frames = 0
-        self.gaze = 0
-        self.dropped: Counter[str] = Counter()
-
-
-def _order(recording: RecordingDescription) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everything there is to deliver, in order of capture: times, kinds, indices."""
+def _programme(
+    recording: RecordingDescription,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Everything there is to deliver, in order of capture: times, kinds, indices within a kind."""
     tracks = (
         np.array([blink.captured_at for blink in recording.blinks], np.int64),
         np.array([fixation.captured_at for fixation in recording.fixations], np.int64),
@@ -167,19 +186,14 @@ def _order(recording: RecordingDescription) -> tuple[np.ndarray, np.ndarray, np.
         recording.frame_times,
     )
     times = np.concatenate(tracks)
-    kinds = np.repeat(np.arange(4), [track.size for track in tracks])
+    kinds = np.repeat(np.arange(len(tracks)), [track.size for track in tracks])
     indices = np.concatenate([np.arange(track.size) for track in tracks])
     order = np.lexsort((kinds, times))
     return times[order], kinds[order], indices[order]
 
 
-def _event(recording: RecordingDescription, kind: int, index: int) -> Sample:
-    if kind == GAZE:
-        return recording.gaze.sample(index)
-    return recording.blinks[index] if kind == BLINK else recording.fixations[index]
-
-
-def _rate(times: np.ndarray) -> float | None:
+def _rate(times: NDArray[np.int64]) -> float | None:
+    """Samples per second over a whole track, in Hz."""
     if times.size < 2 or times[-1] == times[0]:
         return None
     return float((times.size - 1) * NANOSECONDS / (times[-1] - times[0]))

@@ -11,78 +11,97 @@ from numpy.typing import NDArray
 from devices.clock import NANOSECONDS
 from devices.device import DeviceError
 from devices.recording.description import NO_GAZE, RecordingDescription
-from devices.recording.tables import read_table
-from devices.recording.video import VideoTrack, track
+from devices.recording.tables import Column, read_columns
+from devices.recording.video import track
+from devices.recording.video_file import VideoFile
 from devices.samples import Fixation
 
 SUFFIX = "_fixation_filtered.csv"
 EPOCH = NANOSECONDS * 946_684_800  # 2000-01-01: the moment at which such a video begins
-STARTS = ("start_time_seconds", "start_time")
-ENDS = ("end_time_seconds", "end_time")
+
+CENTER_X, CENTER_Y = Column(("center_x",)), Column(("center_y",))
+START = Column(("start_time_seconds", "start_time"))
+END = Column(("end_time_seconds", "end_time"))
 
 
-def read_streamgaze(path: Path, fixations: Sequence[Path] = ()) -> RecordingDescription:
+def read_streamgaze(path: Path, places: Sequence[Path] = ()) -> RecordingDescription:
     """Read a video, and its fixations from a file or from where they lie under given roots.
 
-    Without `fixations`, they are looked for beside the video. Raises DeviceError.
+    Without `places` they are looked for beside the video. Raises DeviceError.
     """
     video = track([path])
-    file = find_fixations(path, fixations or [path.parent])
-    times = frame_times(video)
+    file = find_fixations(path, places or [path.parent])
+    times = frame_times(video.files[0])
     known = read_fixations(file)
-    if known[0].started_at > times[-1]:
-        raise DeviceError(f"{file}: its fixations begin after the end of {path.name}")
+    shown = tuple(fixation for fixation in known if fixation.started_at <= times[-1])
+    if not shown:
+        raise DeviceError(f"{file}: all its fixations begin after the end of {path.name}")
+    beyond = len(known) - len(shown)
+    notice = f"{file}: {beyond} of {len(known)} fixations begin after the end of {path.name}"
     return RecordingDescription(
         name=f"video {path.name}",
         video=video,
         frame_times=times,
         gaze=NO_GAZE,
-        fixations=known,
+        fixations=shown,
         gaze_from="fixation file",
+        notices=(notice,) if beyond else (),
     )
 
 
-def frame_times(video: VideoTrack) -> NDArray[np.int64]:
-    """Capture times of a video without a clock: its first frame at EPOCH, Unix ns."""
-    (file,) = video.files
-    seconds = (file.stamps - file.stamps[0]) * (NANOSECONDS * file.time_base.numerator)
-    return EPOCH + seconds // file.time_base.denominator
+def frame_times(file: VideoFile) -> NDArray[np.int64]:
+    """Capture times of a video without a clock, Unix ns: its first frame at EPOCH.
+
+    Rounded to the nearest nanosecond, as the times of a fixation file are: a fixation that begins
+    at a frame must not begin after it.
+    """
+    ticks = (file.stamps - file.stamps[0]) * file.time_base.numerator
+    seconds, rest = np.divmod(ticks, file.time_base.denominator)
+    half = file.time_base.denominator // 2
+    return EPOCH + seconds * NANOSECONDS + (rest * NANOSECONDS + half) // file.time_base.denominator
 
 
 def find_fixations(video: Path, places: Sequence[Path]) -> Path:
-    """The fixation file of a video: one of `places`, or `<place>[/<stem>]/<stem>_...csv`."""
+    """The fixation file of a video: one of `places`, or `<place>[/<stem>]/<stem>_...csv`.
+
+    Raises DeviceError naming every place where it is not.
+    """
     name = video.stem + SUFFIX
+    looked: list[Path] = []
     for place in places:
-        for candidate in (place, place / name, place / video.stem / name):
+        inside = [place / name, place / video.stem / name]
+        candidates = inside if place.is_dir() else [place]
+        for candidate in candidates:
             if candidate.is_file():
                 return candidate
-    where = ", ".join(str(place) for place in places)
-    raise DeviceError(f"{video}: the recording has no gaze: no {name} in {where}")
+        looked += candidates
+    where = ", ".join(str(place) for place in looked)
+    raise DeviceError(f"{video}: no gaze for this video: there is no fixation file at {where}")
 
 
 def read_fixations(path: Path) -> tuple[Fixation, ...]:
-    """The fixations of a file, in order of their start, each with its centre as a whole.
+    """The fixations of a file, each known as a whole from its start, in order.
 
-    Raises DeviceError for a missing column, values that are no numbers or lie outside the frame.
+    Raises DeviceError for a column that is missing, and for rows that are no numbers, lie outside
+    the frame, end before they start or are out of order.
     """
-    table = read_table(path)
-    columns = (
-        table.numbers("center_x"),
-        table.numbers("center_y"),
-        table.numbers(*STARTS),
-        table.numbers(*ENDS),
-    )
-    if not table.rows:
-        raise DeviceError(f"{path}: the fixation file has no rows: there is no gaze")
-    fixations = []
-    for line, (x, y, start, end) in enumerate(zip(*columns, strict=True), start=2):
+    columns = read_columns(path, CENTER_X, CENTER_Y, START, END)
+    fixations: list[Fixation] = []
+    for row, (x, y, start, end) in enumerate(zip(*columns, strict=True), start=1):
         if not (0.0 <= x <= 1.0 and 0.0 <= y <= 1.0):
             raise DeviceError(
-                f"{path}, line {line}: the centre ({x:g}, {y:g}) lies outside [0, 1]: "
-                "it must be in fractions of the frame"
+                f"{path}, fixation {row}: its centre ({x:g}, {y:g}) lies outside [0, 1]: it must "
+                "be given in fractions of the frame"
             )
-        if end < start or start < 0:
-            raise DeviceError(f"{path}, line {line}: it lasts from {start:g} s to {end:g} s")
+        if start < 0 or end < start:
+            raise DeviceError(f"{path}, fixation {row}: it lasts from {start:g} s to {end:g} s")
         began, ended = EPOCH + round(start * NANOSECONDS), EPOCH + round(end * NANOSECONDS)
-        fixations.append(Fixation(began, began, x, y, began, ended, "file", whole=True))
-    return tuple(sorted(fixations, key=lambda fixation: fixation.started_at))
+        if fixations and began < fixations[-1].started_at:
+            raise DeviceError(
+                f"{path}, fixation {row}: it begins before the one above it: sort them by start"
+            )
+        place = float(x), float(y)
+        fixations.append(Fixation(began, began, *place, began, ended, "file", whole=True))
+    if not fixations:
+        raise DeviceError(f"{path}: the fixation file has no rows: there is no gaze")
+    return tuple(fixations)

@@ -1,67 +1,90 @@
-"""CSV tables: strict about what is needed, tolerant of what else is there."""
+"""CSV tables: strict about the columns that are wanted, blind to what else is there."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from devices.device import DeviceError
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of a CSV file by column name."""
+class Column:
+    """A column of numbers that is wanted, under the first of several names that the table has.
 
-    path: Path
-    columns: tuple[str, ...]
-    rows: tuple[dict[str, str], ...]
+    `whole`: int64, exact beyond what a float holds (nanoseconds); else float64. `blank` stands for
+    an empty cell, and for the whole column where the table lacks it; None where both are errors.
+    """
 
-    def column(self, *aliases: str) -> str:
-        """The first of several names that the table has; DeviceError names the missing column."""
-        for name in aliases:
-            if name in self.columns:
-                return name
-        others = f" (or {', '.join(aliases[1:])})" if len(aliases) > 1 else ""
-        raise DeviceError(f"{self.path}: it has no column {aliases[0]}{others}")
-
-    def numbers(self, *aliases: str) -> list[float]:
-        """A column as finite numbers; DeviceError names the row and what stands there."""
-        name = self.column(*aliases)
-        return [self._number(row[name], name, line) for line, row in enumerate(self.rows, start=2)]
-
-    def integers(self, *aliases: str) -> list[int]:
-        """A column of whole numbers that may exceed what a float holds (nanoseconds)."""
-        name = self.column(*aliases)
-        try:
-            return [int(row[name]) for row in self.rows]
-        except (TypeError, ValueError):
-            return [round(number) for number in self.numbers(name)]
-
-    def _number(self, text: str | None, name: str, line: int) -> float:
-        try:
-            number = float(text or "")
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise DeviceError(f"{self.path}, line {line}: {name} is {text!r}, not a number")
-        return number
+    names: tuple[str, ...]
+    whole: bool = False
+    blank: float | None = None
 
 
-def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
-    """Read a CSV file. Raises DeviceError for one that is missing, empty or lacks a column."""
+def read_columns(path: Path, *wanted: Column) -> list[NDArray]:
+    """The wanted columns of a CSV file, in the order asked for, each as long as the table.
+
+    Raises DeviceError for a file that is missing, empty or no CSV, for a column that it lacks, and
+    for a cell that is not a finite number.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = tuple(reader)
-            columns = tuple(name.strip() for name in reader.fieldnames or ())
+            return _read(path, csv.reader(file), wanted)
+    except FileNotFoundError as error:
+        raise DeviceError(f"{path}: there is no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DeviceError(f"{path}: can't be read as a CSV table") from error
-    if not columns:
+        raise DeviceError(f"{path}: can't be read as a CSV table: {error}") from error
+
+
+def _read(path: Path, rows: Iterable[list[str]], wanted: Sequence[Column]) -> list[NDArray]:
+    """Cell by cell into plain arrays: an hour of gaze would be gigabytes of strings."""
+    numbered = enumerate(rows, start=1)
+    _, header = next(numbered, (1, []))
+    if not header:
         raise DeviceError(f"{path}: the table is empty")
-    table = Table(path, columns, rows)
-    for name in needed:
-        table.column(name)
-    return table
+    places = [_place(path, header, column) for column in wanted]
+    kept = [array("q" if column.whole else "d") for column in wanted]
+    for number, row in numbered:
+        if not row:
+            continue
+        for column, place, values in zip(wanted, places, kept, strict=True):
+            text = row[place].strip() if place is not None and place < len(row) else ""
+            try:
+                values.append(_number(text, column))
+            except (ArithmeticError, ValueError) as error:
+                found = f"{text!r}, not a number" if text else "missing"
+                raise DeviceError(f"{path}, row {number}: {column.names[0]} is {found}") from error
+    return [np.array(values) for values in kept]
+
+
+def _place(path: Path, header: Sequence[str], column: Column) -> int | None:
+    names = [name.strip() for name in header]
+    for name in column.names:
+        if name in names:
+            return names.index(name)
+    if column.blank is not None:
+        return None
+    others = f" (or {', '.join(column.names[1:])})" if len(column.names) > 1 else ""
+    raise DeviceError(f"{path}: it has no column {column.names[0]}{others}")
+
+
+def _number(text: str, column: Column) -> float | int:
+    if not text and column.blank is not None:
+        return column.blank
+    if not column.whole:
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError
+        return number
+    exact = Decimal(text)
+    if not exact.is_finite() or abs(exact) >= 2**63:
+        raise ValueError
+    return round(exact)

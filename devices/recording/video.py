@@ -1,45 +1,37 @@
-"""Video files: every frame addressed by its number, decoded in order or picked out."""
+"""A recording's scene video: every frame addressed by its index, read forward or picked out."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from devices.device import DeviceError
+from devices.recording.video_file import (
+    VideoFile,
+    decoded,
+    open_video,
+    read_video_file,
+    video_stream,
+)
 
-WORTH_SEEKING = 48  # frames to decode in vain before a seek is cheaper
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VideoFile:
-    """One video file; `stamps` are its frames' presentation stamps in order, one per frame."""
-
-    path: Path
-    stamps: NDArray[np.int64]
-    time_base: Fraction
-    width: int
-    height: int
+WORTH_SEEKING = 24  # frames to decode in vain before a seek is cheaper
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoTrack:
-    """A recording's scene video, in one or several files, of one frame size."""
+    """A scene video in one or several files of one frame size; indices run through all of them."""
 
     files: tuple[VideoFile, ...]
 
     @property
     def count(self) -> int:
         """Frames in all files."""
-        return sum(file.stamps.size for file in self.files)
+        return sum(file.count for file in self.files)
 
     @property
     def width(self) -> int:
@@ -51,103 +43,143 @@ class VideoTrack:
         """Pixels down a frame."""
         return self.files[0].height
 
-    def decoded(self) -> Generator[av.VideoFrame]:
-        """All frames in order; close it, or its decoder's threads outlive it."""
+    def locate(self, index: int) -> tuple[VideoFile, int]:
+        """The file that holds a frame, and the frame's number in it. Raises IndexError."""
+        number = index
         for file in self.files:
-            yield from _decode(file)
-
-
-def probe(path: Path) -> VideoFile:
-    """Read a file's packets without decoding more than its first frame.
-
-    Raises DeviceError for a file that is empty, truncated or no video.
-    """
-    if not path.is_file():
-        raise DeviceError(f"{path}: there is no such video file")
-    if path.stat().st_size == 0:
-        raise DeviceError(f"{path}: the video file is empty")
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            promised = stream.frames
-            stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
-            time_base, width, height = stream.time_base, stream.width, stream.height
-        file = VideoFile(path, np.sort(np.array(stamps, np.int64)), time_base, width, height)
-        with closing(_decode(file)) as frames:
-            next(frames)
-    except (av.FFmpegError, StopIteration) as error:
-        raise DeviceError(f"{path}: not a video that can be decoded, or truncated") from error
-    if promised and len(stamps) < promised:
-        raise DeviceError(
-            f"{path}: truncated: it promises {promised} frames and holds {len(stamps)}"
-        )
-    return file
+            if 0 <= number < file.count:
+                return file, number
+            number -= file.count
+        raise IndexError(f"frame {index} of a video of {self.count}")
 
 
 def track(paths: Sequence[Path]) -> VideoTrack:
-    """The video of a recording. Raises DeviceError for none, or parts of different sizes."""
-    files = tuple(probe(path) for path in paths)
-    if len({(file.width, file.height) for file in files}) != 1:
-        raise DeviceError(f"{paths[0]}: the parts of this video differ in frame size")
+    """The video in these files. Raises DeviceError for a file that is damaged or of other size."""
+    files = tuple(read_video_file(path) for path in paths)
+    for file in files[1:]:
+        if (file.width, file.height) != (files[0].width, files[0].height):
+            raise DeviceError(f"{file.path}: its frames are not of the size of {files[0].path}")
     return VideoTrack(files)
 
 
-class FrameReader:
-    """Picks frames out of a video by their numbers, for evaluation.
+class VideoCursor:
+    """A place in a video that moves forward only. Holds one open file; not for several threads."""
 
-    Memory is that of the frames asked for.
+    def __init__(self, video: VideoTrack) -> None:
+        self._video = video
+        self._cursor: _FileCursor | None = None
+        self._index = 0
+
+    def read(self, index: int) -> NDArray[np.uint8] | None:
+        """RGB uint8 (height, width, 3) of a frame; None where the decoder leaves that frame out.
+
+        `index` may not be smaller than at the last call. Raises DeviceError where decoding breaks:
+        no later frame of that file can be had.
+        """
+        if index < self._index:
+            raise ValueError(
+                f"frame {index} lies behind frame {self._index}: a cursor goes forward"
+            )
+        self._index = index
+        file, number = self._video.locate(index)
+        if self._cursor is None or self._cursor.file is not file:
+            self.close()
+            self._cursor = _FileCursor(file)
+        try:
+            frame = self._cursor.read(number)
+        except (av.FFmpegError, EOFError) as error:
+            raise DeviceError(f"{file.path}: the video stops decoding at frame {number}") from error
+        return None if frame is None else frame.to_ndarray(format="rgb24")
+
+    def close(self) -> None:
+        """Close the file; reading on opens it again."""
+        if self._cursor is not None:
+            self._cursor.close()
+        self._cursor = None
+
+
+class FrameReader:
+    """Picks frames out of a video by their indices, for evaluation.
+
+    Memory is that of the frames asked for, and of those that a decoder holds.
     """
 
     def __init__(self, video: VideoTrack) -> None:
         self._video = video
 
     def frames(self, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """RGB uint8 (height, width, 3) of each index, in the order asked for.
+        """RGB uint8 (height, width, 3) of each index, in the order asked for, read in one pass.
 
         Raises DeviceError for an index outside the video or a frame that does not decode.
         """
         found: dict[int, NDArray[np.uint8]] = {}
-        first = 0
-        for file in self._video.files:
-            count = file.stamps.size
-            wanted = sorted({i - first for i in indices if first <= i < first + count})
-            found |= {first + i: pixels for i, pixels in _pick(file, wanted)}
-            first += count
-        if missing := [index for index in indices if index not in found]:
-            raise DeviceError(
-                f"{self._video.files[0].path}: frame {missing[0]} can't be read: the video has "
-                f"{first} frames"
-            )
+        cursor = VideoCursor(self._video)
+        path, count = self._video.files[0].path, self._video.count
+        try:
+            for index in sorted(set(indices)):
+                if not 0 <= index < count:
+                    raise DeviceError(f"{path}: there is no frame {index}: the video has {count}")
+                if (pixels := cursor.read(index)) is None:
+                    raise DeviceError(f"{path}: frame {index} can't be decoded")
+                found[index] = pixels
+        finally:
+            cursor.close()
         return [found[index] for index in indices]
 
 
-def _pick(file: VideoFile, wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Frames of one file by number, ascending, in one pass forward."""
-    if not wanted:
-        return
-    numbers = {int(stamp): number for number, stamp in enumerate(file.stamps)}
-    with av.open(str(file.path)) as container:
-        stream = _video_stream(container, file.path)
-        frames, at = container.decode(stream), 0
-        for number in wanted:
-            if number - at > WORTH_SEEKING:
-                container.seek(int(file.stamps[number]), stream=stream, backward=True)
-                frames = container.decode(stream)
-            for frame in frames:
-                at = numbers.get(frame.pts, at)
-                if at == number:
-                    yield number, frame.to_ndarray(format="rgb24")
-                    break
+class _FileCursor:
+    """A place in one file: it decodes forward, and leaps to a key frame where that is exact."""
 
+    def __init__(self, file: VideoFile) -> None:
+        self.file = file
+        self._can_leap = True
+        self._open()
 
-def _decode(file: VideoFile) -> Generator[av.VideoFrame]:
-    with av.open(str(file.path)) as container:
-        stream = _video_stream(container, file.path)
-        stream.thread_type = "AUTO"
-        yield from container.decode(stream)
+    def _open(self) -> None:
+        self._container = open_video(self.file.path)
+        self._stream = video_stream(self._container, self.file.path)
+        self._frames = decoded(self._container, self._stream)
+        self._at = -1
+        self._newest: av.VideoFrame | None = None
 
+    def read(self, number: int) -> av.VideoFrame | None:
+        """The frame of a number, None if it never comes. EOFError past the last that does."""
+        key = self.file.key_before(number)
+        if self._can_leap and key - self._at > WORTH_SEEKING:
+            self._leap(key)
+        while self._at < number:
+            self._accept(next(self._frames, None))
+        return self._newest if self._at == number else None
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    if not container.streams.video:
-        raise DeviceError(f"{path}: it holds no video stream")
-    return container.streams.video[0]
+    def _accept(self, frame: av.VideoFrame | None) -> None:
+        """Number a frame by its stamp, which shows up a frame that the decoder left out."""
+        if frame is None:
+            raise EOFError
+        place = self._at + 1
+        if frame.pts is not None:
+            place = max(place, int(np.searchsorted(self.file.stamps, frame.pts)))
+        self._at, self._newest = place, frame
+
+    def _leap(self, key: int) -> None:
+        """Decode on from a key frame, or from the start if seeking does not lead exactly there.
+
+        Some formats land elsewhere, and some "key" frames need frames before them.
+        """
+        stamp = int(self.file.stamps[key])
+        try:
+            self._container.seek(stamp, stream=self._stream)
+            self._frames = decoded(self._container, self._stream)
+            frame = next(self._frames, None)
+            while frame is not None and (frame.pts or 0) < stamp:
+                frame = next(self._frames, None)
+        except av.FFmpegError:
+            frame = None
+        if frame is not None and frame.pts == stamp:
+            self._at, self._newest = key, frame
+            return
+        self._can_leap = False
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        self._container.close()
