@@ -12,6 +12,7 @@ from pathlib import Path
 from devices.catalog import DeviceOptions, device_names, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
+from devices.recording import FrameReader, RecordingDevice
 from runtime.bundle import Bundle
 from runtime.console import Screen
 from runtime.errors import QuestionError, RuntimeFault
@@ -127,7 +128,13 @@ def make_session(
         use_gaze=options.gaze == "yes",
     )
     if options.protocol == "released":
-        return ReleasedSession(models, device, info, chosen, screen.text)
+        if not isinstance(device, RecordingDevice):
+            raise RuntimeFault("--protocol released needs --device recording: it samples the past")
+        recording = device.description
+        read = FrameReader(recording.video).frames
+        return ReleasedSession(
+            models, recording.frame_times, read, info, chosen, device.counts, screen.text
+        )
     return Session(models, info, chosen, device.counts, screen.text)
 
 

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS
-from devices.device import Delivery, Device, DeviceInfo
-from devices.recording import RecordingDevice
-from devices.recording.video import FrameReader
+from devices.device import Delivery, DeviceCounts, DeviceInfo
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 from runtime.context import Context
 from runtime.errors import RuntimeFault
@@ -57,6 +55,15 @@ class ReleasedClip:
     active: tuple[tuple[Fixation, ...], ...] | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _EncodedClip:
+    """The clip that ends at `moment` (Unix ns) and the context that holds it."""
+
+    moment: int
+    clip: ReleasedClip
+    context: Context
+
+
 def released_clip(
     frame_times: NDArray[np.int64], fixations: Sequence[Fixation], start: int, end: int
 ) -> ReleasedClip:
@@ -75,25 +82,28 @@ def released_clip(
 class ReleasedSession:
     """Answers questions about a recording as the released evaluation does.
 
-    Gaze is collected while the recording plays; frames are read from the file at the question.
+    Gaze is collected while the recording plays; frames are read at the question, with `read`
+    (their indices -> RGB uint8 (h, w, 3) each). What was encoded of a clip serves every question
+    asked about that clip in a row.
     """
 
     def __init__(
         self,
         models: Models,
-        device: Device,
+        frame_times: NDArray[np.int64],
+        read: Callable[[Sequence[int]], Sequence[NDArray[np.uint8]]],
         info: DeviceInfo,
         options: SessionOptions,
+        counts: Callable[[], DeviceCounts],
         on_text: Callable[[str], None] = lambda piece: None,
     ) -> None:
-        """Raises RuntimeFault for a device that is not a recording: its past can't be read."""
-        if not isinstance(device, RecordingDevice):
-            raise RuntimeFault("--protocol released needs --device recording: it samples the past")
+        """`frame_times`: capture times of the recording's frames, Unix ns."""
         self.options = options
         self._models = models
-        self._device = device
-        self._reader = FrameReader(device.description.video)
-        self._times = device.description.frame_times
+        self._counts = counts
+        self._read = read
+        self._times = frame_times
+        self._newest: _EncodedClip | None = None
         self._rule = fixation_rule(options, models.bundle.manifest.settings, info)
         self._events: deque[GazeEvent] = deque()
         self._closed: list[Fixation] = []
@@ -129,17 +139,11 @@ class ReleasedSession:
         self._asker.check(question)
         question = replace(question, letters=LETTERS if question.options else None)
         watch = Stopwatch()
-        begin = max(int(self._times[0]), moment - round(self.options.window * NANOSECONDS))
-        clip = released_clip(self._times, self._closed, begin, moment)
-        with watch.stage("frames"):
-            frames = self._reader.frames(clip.indices.tolist())
-        height, width = frames[0].shape[:2]
-        pixels = self._models.bundle.manifest.geometry.vision.token_pixels
-        grid = released_grid(width, height, pixels)
-        small = np.stack([resized(frame, grid[0] * pixels, grid[1] * pixels) for frame in frames])
-        context = self._fill(clip, small, grid, watch)
+        if self._newest is None or self._newest.moment != moment:
+            self._newest = self._encode(moment, watch)
+        clip, context = self._newest.clip, self._newest.context
         answer = self._asker.ask(question, context, watch, self._on_text)
-        counts = self._device.counts()
+        counts = self._counts()
         return answer_record(
             question,
             moment,
@@ -151,6 +155,18 @@ class ReleasedSession:
             stream_fact(counts.frames, {}),
             stream_fact(counts.gaze, {}),
         )
+
+    def _encode(self, moment: int, watch: Stopwatch) -> _EncodedClip:
+        """The clip that ends at `moment` (Unix ns), in a context of its own."""
+        begin = max(int(self._times[0]), moment - round(self.options.window * NANOSECONDS))
+        clip = released_clip(self._times, self._closed, begin, moment)
+        with watch.stage("frames"):
+            frames = self._read(clip.indices.tolist())
+        height, width = frames[0].shape[:2]
+        pixels = self._models.bundle.manifest.geometry.vision.token_pixels
+        grid = released_grid(width, height, pixels)
+        small = np.stack([resized(frame, grid[0] * pixels, grid[1] * pixels) for frame in frames])
+        return _EncodedClip(moment, clip, self._fill(clip, small, grid, watch))
 
     def _fill(
         self,

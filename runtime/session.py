@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.device import Delivery, DeviceCounts, DeviceInfo
+from runtime.context_pool import MOST_CONTEXTS
 from runtime.encoder import Encoder
 from runtime.fixation_rules import (
     DeviceRule,
@@ -71,6 +72,8 @@ class Session:
     """Watches one stream, everything in its caller's thread.
 
     `on_text` hears of free text as it is generated. `counts` tells what the device received.
+    `opens_at` (Unix ns): one clip is watched that starts there; its steps are counted from there,
+    and one context holds them all. `encoder`: shared with other sessions that watch this stream.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class Session:
         counts: Callable[[], DeviceCounts],
         on_text: Callable[[str], None] = lambda piece: None,
         new_watch: Callable[[], Stopwatch] = Stopwatch,
+        opens_at: int | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         manifest = models.bundle.manifest
         grid = manifest.settings.live_height, manifest.settings.live_width
@@ -89,9 +94,10 @@ class Session:
         self._counts = counts
         self._new_watch = new_watch
         self._gaze = gaze_timeline(options, manifest.settings, info)
-        self._planner = step_planner(models, options, self._gaze)
-        self._encoder = Encoder(models, grid, options.use_gaze)
-        self._watcher = Watcher(models, grid, options.window_steps, on_text)
+        self._planner = step_planner(models, options, self._gaze, opens_at)
+        self._encoder = encoder or Encoder(models, grid, options.use_gaze)
+        contexts = MOST_CONTEXTS if opens_at is None else 1
+        self._watcher = Watcher(models, grid, options.window_steps, on_text, contexts)
 
     def receive(self, delivery: Delivery, now: int) -> None:
         """Take in what a device delivered at `now` (Unix ns); nothing is computed yet."""
@@ -152,12 +158,14 @@ def gaze_timeline(options: SessionOptions, settings: Settings, info: DeviceInfo)
     return GazeTimeline(rule, settings.min_open, settings.gaze_age_limit)
 
 
-def step_planner(models: Models, options: SessionOptions, gaze: GazeTimeline) -> StepPlanner:
-    """The planner of steps on the bundle's live grid."""
+def step_planner(
+    models: Models, options: SessionOptions, gaze: GazeTimeline, start: int | None = None
+) -> StepPlanner:
+    """The planner of steps on the bundle's live grid; `start` (Unix ns) as in `StepPlanner`."""
     manifest = models.bundle.manifest
     pixels = manifest.geometry.vision.token_pixels
     height, width = manifest.settings.live_height * pixels, manifest.settings.live_width * pixels
-    return StepPlanner(FrameTimeline(height, width, options.rate), gaze, options.rate)
+    return StepPlanner(FrameTimeline(height, width, options.rate), gaze, options.rate, start)
 
 
 def fixation_rule(options: SessionOptions, settings: Settings, info: DeviceInfo) -> FixationRule:

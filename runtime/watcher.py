@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from runtime.context_pool import ContextPool, OpenContext
+from runtime.context_pool import MOST_CONTEXTS, ContextPool, OpenContext
 from runtime.models import Models
 from runtime.questions import Answer, Asker, Question
 from runtime.steps import Step, StepFact
@@ -24,7 +24,10 @@ class Reply:
 
 
 class Watcher:
-    """Not shared between threads. `window`: steps in a full context; `on_text` hears free text."""
+    """Not shared between threads. `window`: steps in a full context; `on_text` hears free text.
+
+    `contexts`: how many are filled at a time.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Watcher:
         grid: tuple[int, int],
         window: int,
         on_text: Callable[[str], None] = lambda piece: None,
+        contexts: int = MOST_CONTEXTS,
     ) -> None:
         manifest = models.bundle.manifest
         # One step more than the window: the tail step of a question.
@@ -39,7 +43,7 @@ class Watcher:
         capacity = len(manifest.prompt.before_video) + tokens + manifest.settings.max_new_tokens
         self.asker = Asker(models.bundle)
         self._on_text = on_text
-        self._pool = ContextPool(lambda: models.context(grid, capacity), window)
+        self._pool = ContextPool(lambda: models.context(grid, capacity), window, contexts)
 
     @property
     def newest(self) -> StepFact | None:
