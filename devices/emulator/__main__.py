@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from devices.device import DeviceError
-from devices.emulator.drawn import draw_test_card
+from devices.emulator.drawn import draw_test_card, draw_wearer
 from devices.emulator.emulator import Emulator
 from devices.emulator.faults import MEANINGS, FaultPlan, FaultSyntax, parse_faults
 from devices.emulator.phone import Settings
@@ -30,9 +30,10 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
     )
     played = parser.add_mutually_exclusive_group()
     played.add_argument("--recording", type=Path, metavar="DIR", help="a native Neon recording")
-    played.add_argument("--card", action="store_true", help="a small moving test card (default)")
+    played.add_argument("--synthetic", action="store_true", help="the synthetic wearer (default)")
+    played.add_argument("--card", action="store_true", help="a small moving test card")
     parser.add_argument("--faults", default="", help="what goes wrong, and when; see below")
-    parser.add_argument("--seed", type=int, default=0, help="of the faults that are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults and of the wearer")
     parser.add_argument("--address", default="127.0.0.1", help="where to listen")
     parser.add_argument("--port", type=int, default=wire.HTTP_PORT, help="HTTP; 0 for any free one")
     parser.add_argument("--hardware", choices=HARDWARE, default="neon")
@@ -43,7 +44,9 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
 
 def programme(options: argparse.Namespace) -> Programme:
     """What the options ask to be played."""
-    return load_recording(options.recording) if options.recording else draw_test_card()
+    if options.recording:
+        return load_recording(options.recording)
+    return draw_test_card() if options.card else draw_wearer(options.seed)
 
 
 def serve(options: argparse.Namespace, plan: FaultPlan) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.clock import NANOSECONDS
+from devices.clock import NANOSECONDS, SimulatedClock
 from devices.emulator.programme import EyeEvent, GazePoint, Picture, Programme
 from devices.neon import wire
+from devices.samples import Blink, GazeSample, SceneFrame
+from devices.synthetic import SyntheticDevice
 
 KEY_FRAME_SPACING = 60
 """Frames from one key frame to the next, as in Neon's stream."""
@@ -56,6 +58,49 @@ def draw_test_card(
         ),
         gaze=gaze,
         events=_fixations(int(seconds), (width / 2, height / 2)),
+    )
+
+
+def draw_wearer(seed: int, seconds: float = 20.0) -> Programme:
+    """What the synthetic wearer sees and looks at, from the beginning; its blinks are events."""
+    clock = SimulatedClock(0)
+    device = SyntheticDevice(seed, seconds, clock, question_every=None)
+    info = device.connect()
+    rate = round(info.frame_rate)
+    times: list[int] = []
+    gaze: list[GazePoint] = []
+    events: list[EyeEvent] = []
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        ended = False
+        while not ended:
+            delivery = device.poll()
+            for sample in delivery.samples:
+                if isinstance(sample, SceneFrame):
+                    times.append(sample.captured_at)
+                    yield sample.pixels
+                elif isinstance(sample, GazeSample):
+                    x, y = sample.x * info.frame_width, sample.y * info.frame_height
+                    gaze.append(GazePoint(sample.captured_at, x, y))
+                elif isinstance(sample, Blink):
+                    span = sample.started_at, sample.ended_at
+                    events.append(EyeEvent(sample.captured_at, wire.BLINK, *span))
+            ended = delivery.ended
+            clock.sleep_until(clock.now() + NANOSECONDS // rate)
+
+    parameters, units = encode(frames(), rate)
+    length = round(seconds * NANOSECONDS)
+    return Programme(
+        name=info.name,
+        width=info.frame_width,
+        height=info.frame_height,
+        parameters=parameters,
+        length=length,
+        pictures=tuple(
+            Picture(at, picture) for at, picture in zip(times, units, strict=True) if at < length
+        ),
+        gaze=tuple(point for point in gaze if point.at < length),
+        events=tuple(event for event in events if event.at < length),
     )
 
 

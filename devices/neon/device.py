@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.address import split_address
 from devices.clock import Clock, SystemClock
 from devices.device import Delivery, Device, DeviceCounts, DeviceError, DeviceInfo
 from devices.mailbox import Mailbox
+from devices.mailbox import Stream as Lane
 from devices.neon import wire
 from devices.neon.decoding import VideoThread
 from devices.neon.phone import ADVICE, Phone, PhoneSilent, discover
@@ -76,6 +78,7 @@ class NeonDevice(Device):
         self._leaving: asyncio.Event | None = None
         self._supervisor: Supervisor | None = None
         self._streams: tuple[Stream, ...] = ()
+        self._failure: BaseException | None = None
 
     def connect(self) -> DeviceInfo:
         """Find the phone and open its streams, within 3 s. Raises DeviceError."""
@@ -98,7 +101,8 @@ class NeonDevice(Device):
 
     def disconnect(self) -> None:
         if self._thread is not None:
-            self._loop.call_soon_threadsafe(self._leaving.set)
+            with suppress(RuntimeError):  # the loop is closed already if the connection failed
+                self._loop.call_soon_threadsafe(self._leaving.set)
             self._thread.join()
             self._thread = None
 
@@ -124,7 +128,7 @@ class NeonDevice(Device):
         if self._thread is None:
             raise DeviceError("this device is not connected: connect it first")
         if not self._thread.is_alive():
-            raise DeviceError("the connection to the phone has failed: connect anew")
+            raise DeviceError(f"the connection to the phone failed ({self._failure}): connect anew")
         return self._mailbox.collect()
 
     def _main(self, ready: Future[DeviceInfo]) -> None:
@@ -153,8 +157,10 @@ class NeonDevice(Device):
             leaving = asyncio.ensure_future(self._leaving.wait())
             await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
+            self._supervisor.leave()
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            (outcome,) = await asyncio.gather(running, return_exceptions=True)
+            self._failure = _innermost(outcome)
         except (PhoneSilent, SessionFailed, TimeoutError, BaseExceptionGroup) as error:
             raise DeviceError(_unreachable(address, port, error)) from None
         finally:
@@ -173,7 +179,7 @@ class NeonDevice(Device):
         parts = (self._mailbox, self.clock, self._ask_for_echo)
         world = WorldStream(*parts, video)
         gaze = GazeStream(*parts, world, lens)
-        streams: dict = {"frames": world, "gaze": gaze}
+        streams: dict[Lane | None, Stream] = {"frames": world, "gaze": gaze}
         if "eye_events" in status.urls:
             streams[None] = EventStream(*parts, gaze)
         self._streams = tuple(streams.values())
@@ -209,9 +215,14 @@ async def _lens(phone: Phone) -> Lens:
         ) from None
 
 
-def _unreachable(address: str, port: int, error: BaseException) -> str:
+def _innermost(error: BaseException | None) -> BaseException | None:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _unreachable(address: str, port: int, error: BaseException) -> str:
+    error = _innermost(error)
     if isinstance(error, DeviceError):
         return str(error)
     reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)

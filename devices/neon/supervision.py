@@ -19,6 +19,8 @@ from devices.silence import SilenceWatch
 LOOK_SPACING = 0.05
 GIVE_UP = 1.5
 """Seconds without a packet after which it is connected anew."""
+DEAF = 1.2
+"""Seconds without a first packet after which UDP is taken to be blocked."""
 REPORT_PATIENCE = 6.0
 """Seconds without a sender report after which it is connected anew."""
 BACKOFF = (0.1, 0.2, 0.4, 0.5)
@@ -92,6 +94,15 @@ class Supervisor:
         self._echo_wanted = asyncio.Event()
         self._renewals = 0
         self._silent = False
+        self._leaving = False
+
+    def leave(self) -> None:
+        """To be called before `run` is cancelled.
+
+        Up to Python 3.11, asyncio.wait_for, which the client library waits with, forgets that it
+        was cancelled if what it waits for happens at the same time.
+        """
+        self._leaving = True
 
     def ask_for_echo(self) -> None:
         """Let the next time echo come at once."""
@@ -138,7 +149,7 @@ class Supervisor:
 
     async def _keep(self, watched: Watched) -> None:
         attempts = 0
-        while True:
+        while not self._leaving:
             try:
                 if watched.session is None:
                     await self._refresh()
@@ -164,7 +175,7 @@ class Supervisor:
         """Until the stream has to be connected anew; returns True if nothing is wrong with it."""
         opened_at, transport, renewals = self._clock.now(), self.transport, self._renewals
         stream, kept_at = watched.stream, opened_at
-        while True:
+        while not self._leaving:
             await asyncio.sleep(LOOK_SPACING)
             now = self._clock.now()
             renewed = watched.lane is None and renewals != self._renewals
@@ -179,6 +190,7 @@ class Supervisor:
             if now - kept_at > session.keep_alive_spacing * NANOSECONDS:
                 kept_at = now
                 await session.keep_alive()
+        return True
 
     async def _refresh(self) -> None:
         """A phone that was restarted listens elsewhere."""
@@ -195,7 +207,7 @@ class Supervisor:
                 watched.stream.tick(now)
                 if watched.lane is not None:
                     self._look_at(watched, watched.lane, started_at, now)
-            self._look_at_loss(now)
+            self._look_at_loss(started_at, now)
             await asyncio.sleep(LOOK_SPACING)
 
     def _look_at(self, watched: Watched, lane: Lane, started_at: int, now: int) -> None:
@@ -204,17 +216,22 @@ class Supervisor:
         if self._silence.look(lane, stream.noun, heard_at, dated_at, now):
             watched.said = None
 
-    def _look_at_loss(self, now: int) -> None:
+    def _look_at_loss(self, started_at: int, now: int) -> None:
         totals = [watched.stream.totals() for watched in self._watched]
         self.loss = self._meter.measure(
             now, sum(expected for expected, _ in totals), sum(lost for _, lost in totals)
         )
-        over = self.loss is not None and self.loss > LOSS_LIMIT
-        if over and self._may_change and self.transport == "udp":
+        if self.loss is not None and self.loss > LOSS_LIMIT:
+            self._leave_udp(f"{self.loss:.2%} of the packets are lost over UDP")
+        elif now - started_at > DEAF * NANOSECONDS and not any(
+            watched.stream.heard_at for watched in self._watched
+        ):
+            self._leave_udp("nothing arrives over UDP")
+
+    def _leave_udp(self, reason: str) -> None:
+        if self._may_change and self.transport == "udp":
             self.transport = "tcp"
-            self._mailbox.note(
-                f"{self.loss:.2%} of the packets are lost over UDP: changing to TCP (rtspt)"
-            )
+            self._mailbox.note(f"{reason}: changing to TCP (rtspt)")
 
     def _say(self, watched: Watched, line: str) -> None:
         if line != watched.said:
@@ -253,16 +270,16 @@ class Supervisor:
                 watched.stream.set_offset(self.offset)
 
     async def _follow_status(self) -> None:
-        battery = self.status.battery_state
+        battery = "OK"
         while True:
-            await asyncio.sleep(STATUS_SPACING)
-            with suppress(PhoneSilent):
-                await self._refresh()
             if self.status.battery_state != battery:
                 battery = self.status.battery_state
                 self._mailbox.note(
                     f"the phone's battery is {battery}: {self.status.battery_level} %"
                 )
+            await asyncio.sleep(STATUS_SPACING)
+            with suppress(PhoneSilent):
+                await self._refresh()
 
 
 def _check(stream: Stream, opened_at: int, now: int) -> None:

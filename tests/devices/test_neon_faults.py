@@ -1,7 +1,9 @@
 """Neon's live path under every fault of the emulated phone, over real sockets."""
 
+import asyncio
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 
 import numpy as np
@@ -126,6 +128,12 @@ def test_measured_loss_moves_the_device_to_tcp_and_it_says_so(card):
         watch.run(1.5)
         after = [frame for frame in watch.frames if frame[0] > changed_at + 0.5]
         assert len(after) > 20 and set(watch.steps(after, 60)) == {1}
+
+
+def test_where_udp_is_blocked_it_moves_to_tcp(card):
+    with playing(card, "loss=1", transport=None) as watch:
+        watch.wait(lambda: watch.frames and watch.gaze)
+        assert watch.said("nothing arrives over UDP")
 
 
 def test_without_loss_it_stays_with_udp(card):
@@ -314,6 +322,35 @@ def test_a_user_who_does_not_poll_costs_no_more_memory(card):
         frames = [s for s in samples if isinstance(s, SceneFrame)]
         assert len(frames) == 8
         assert watch.device.clock.now() - frames[-1].captured_at < 200 * MS
+
+
+def test_a_device_that_failed_for_good_says_why_and_can_be_disconnected(card, monkeypatch):
+    def fail(*_):
+        raise ValueError("a defect")
+
+    with playing(card) as watch:
+        watch.wait(lambda: watch.gaze)
+        monkeypatch.setattr(watch.device._supervisor, "_look_at_loss", fail)
+        with pytest.raises(DeviceError, match="a defect"):
+            watch.run(2.0)
+
+
+def test_a_cancellation_that_a_library_swallows_does_not_hold_up_disconnecting(card, monkeypatch):
+    refreshing = threading.Event()
+
+    async def refresh_and_swallow():
+        refreshing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+
+    with playing(card) as watch:
+        watch.wait(lambda: watch.gaze)
+        monkeypatch.setattr(watch.device._supervisor, "_refresh", refresh_and_swallow)
+        watch.emulator.inject("reset", seconds=0.1)
+        assert refreshing.wait(2)
+        started = time.monotonic()
+        watch.device.disconnect()
+        assert time.monotonic() - started < 2.0
 
 
 def test_a_low_battery_is_told(card, monkeypatch):
