@@ -47,6 +47,28 @@ def _recording(options: DeviceOptions) -> Device:
     return RecordingDevice(options.path, options.fast, options.fixations)
 
 
+def _neon(options: DeviceOptions) -> Device:
+    from devices.neon import NeonDevice
+
+    return NeonDevice(options.address, options.port)
+
+
+def _core(options: DeviceOptions) -> Device:
+    from devices.core import CoreDevice
+
+    return CoreDevice(options.address, options.port)
+
+
+def _webcam(options: DeviceOptions) -> Device:
+    from devices.webcam import WebcamDevice
+    from devices.webcam.camera import CameraSource
+
+    return WebcamDevice(CameraSource(options.address) if options.address else None)
+
+
 _DEVICES: dict[str, Callable[[DeviceOptions], Device]] = {
     "recording": _recording,
+    "neon": _neon,
+    "core": _core,
+    "webcam": _webcam,
 }

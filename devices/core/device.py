@@ -25,15 +25,17 @@ class CoreDevice(Device):
     def __init__(
         self,
         address: str | None = None,
-        port: int = REQUEST_PORT,
+        port: int | None = None,
         *,
         clock: Clock | None = None,
     ) -> None:
         """`address`: of the computer on which Capture runs, None for this one, or "host:port";
-        `port`: of Capture's requests. Raises DeviceError for an address that can't be read."""
+        `port`: of Capture's requests, 50020 unless given. Raises DeviceError for an address that
+        can't be read.
+        """
         super().__init__()
         self.clock = clock or SystemClock()
-        self._address, self._port = split_address(address or "127.0.0.1", port)
+        self._address, self._port = split_address(address or "127.0.0.1", port or REQUEST_PORT)
         self._mailbox = Mailbox()
         self._listener: Listener | None = None
 

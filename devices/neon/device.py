@@ -56,20 +56,21 @@ class NeonDevice(Device):
     def __init__(
         self,
         address: str | None = None,
-        port: int = wire.HTTP_PORT,
+        port: int | None = None,
         *,
         transport: Transport | None = None,
         undistort: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """`address`: host or "host:port"; None: the first phone found. `transport` None: UDP, and
-        TCP once packets are lost. `undistort`: gaze as an ideal camera would see it (Neon only).
+        """`address`: host or "host:port"; None: the first phone found. `port`: 8080 unless given.
+        `transport` None: UDP, and TCP once packets are lost. `undistort`: gaze as an ideal camera
+        would see it (Neon only).
         """
         super().__init__()
         self.clock = clock or SystemClock()
-        self._address, self._port = (
-            (None, port) if address is None else split_address(address, port)
-        )
+        self._address, self._port = address, port or wire.HTTP_PORT
+        if address is not None:
+            self._address, self._port = split_address(address, self._port)
         self._transport = transport
         self._undistort = undistort
         self._mailbox = Mailbox()

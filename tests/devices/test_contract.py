@@ -1,5 +1,7 @@
 """What every device promises to its user."""
 
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from devices.catalog import DeviceOptions, open_device
 from devices.device import Device, DeviceError, StaleSample
 from devices.emulator.drawn import draw_test_card
 from devices.emulator.emulator import Emulator
@@ -53,12 +56,20 @@ def recording():
     yield lambda: RecordingDevice(folder)
 
 
+@contextmanager
+def synthetic():
+    from devices.synthetic import SyntheticDevice
+
+    yield lambda: SyntheticDevice(seed=1)
+
+
 SETUPS = {
     "neon over udp": lambda: neon("udp"),
     "neon over tcp": lambda: neon("tcp"),
     "core": core,
     "webcam": webcam,
     "recording": recording,
+    "synthetic": synthetic,
 }
 
 
@@ -242,3 +253,30 @@ def test_addresses_that_can_not_be_read_are_one_clear_line():
     for address in ("phone:x", ":80", "1.2.3.4:99999"):
         with pytest.raises(DeviceError, match=r"192\.168\.1\.5"):
             NeonDevice(address)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("neon", "NeonDevice"), ("core", "CoreDevice")])
+def test_live_devices_are_opened_by_name_and_address(name, kind):
+    for options in (
+        DeviceOptions(address="192.0.2.1:81"),
+        DeviceOptions(address="192.0.2.1", port=81),
+    ):
+        device = open_device(name, options)
+        assert type(device).__name__ == kind
+        assert (device._address, device._port) == ("192.0.2.1", 81)
+
+
+def test_a_webcam_is_opened_by_name_and_device_file():
+    device = open_device("webcam", DeviceOptions(address="/dev/video7"))
+    assert isinstance(device, WebcamDevice) and device._source.name == "/dev/video7"
+    assert open_device("webcam", DeviceOptions())._source.name == "/dev/video0"
+
+
+def test_opening_a_live_device_imports_no_heavy_library():
+    program = (
+        "import sys; from devices.catalog import DeviceOptions, open_device; "
+        "open_device('neon', DeviceOptions(address='192.0.2.1')); "
+        "sys.exit('pandas' in sys.modules or 'pupil_labs.realtime_api' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == 0
