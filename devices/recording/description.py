@@ -34,9 +34,9 @@ class GazeTrack:
 class RecordingDescription:
     """A recording: capture times of its frames (int64 Unix ns), their video, gaze and events.
 
-    `fixations` come as they became known, in order of `captured_at`: a tracker's own each twice,
-    open at its onset and closed at its end, those of a file once, at their start. `gaze_from` is
-    None for an eye tracker's recording. `notices` are lines for a person.
+    `fixations` are as they became known: a tracker's own each twice, open at its onset and closed
+    at its end, those of a file once, at their start. `gaze_from` is None for an eye tracker's
+    recording. `notices` are lines for a person.
     """
 
     name: str
@@ -123,7 +123,7 @@ def tracked_fixations(
         events.append(Fixation(begin, begin, x, y, begin, None, "device"))
         x, y = centre.tolist()
         events.append(Fixation(finish, finish, x, y, begin, finish, "device"))
-    return tuple(sorted(events, key=lambda fixation: fixation.captured_at))
+    return tuple(events)
 
 
 def tracked_blinks(
@@ -131,8 +131,8 @@ def tracked_blinks(
 ) -> tuple[Blink, ...]:
     """Blinks, each known at its end. Raises DeviceError for one that ends before it starts."""
     _check_spans(path, "blink", starts, ends)
-    spans = sorted((int(end), int(start)) for start, end in zip(starts, ends, strict=True))
-    return tuple(Blink(end, end, start, end) for end, start in spans)
+    spans = [(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
+    return tuple(Blink(end, end, start, end) for start, end in spans)
 
 
 def _check_spans(path: Path, noun: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:

@@ -170,8 +170,6 @@ class _FileCursor:
             self._container.seek(stamp, stream=self._stream)
             self._frames = decoded(self._container, self._stream)
             frame = next(self._frames, None)
-            while frame is not None and (frame.pts or 0) < stamp:
-                frame = next(self._frames, None)
         except av.FFmpegError:
             frame = None
         if frame is not None and frame.pts == stamp:

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from drawn_recording import draw_fixations, draw_video
 
 from devices.catalog import DeviceOptions, device_names, open_device
 from devices.clock import SimulatedClock, SystemClock
 from devices.device import DeviceError
-from tests.devices.drawn_recording import draw_fixations, draw_video
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,10 +1,10 @@
 """Pupil Cloud's export: CSV tables beside the scene video."""
 
 import numpy as np
+from drawn_recording import START, Span, decode_each, draw_cloud, write_table
 
 from devices.recording import RecordingDevice, describe
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
-from tests.devices.drawn_recording import START, Span, decode_each, draw_cloud, write_table
 
 
 def delivered(folder):

@@ -6,10 +6,7 @@ import shutil
 import av
 import numpy as np
 import pytest
-
-from devices.device import DeviceError
-from devices.recording import RecordingDevice
-from tests.devices.drawn_recording import (
+from drawn_recording import (
     SCENE,
     START,
     Span,
@@ -20,6 +17,9 @@ from tests.devices.drawn_recording import (
     draw_video,
     write_table,
 )
+
+from devices.device import DeviceError
+from devices.recording import RecordingDevice
 
 ROW = (0.25, 0.75, 0.5, 1.0)
 HOUR = 3_600_000_000_000

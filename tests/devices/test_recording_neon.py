@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_recording import SCENE, START, Span, decode_each, draw_neon, packet_places
 
 from devices.recording import FrameReader, RecordingDevice, describe
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
-from tests.devices.drawn_recording import SCENE, START, Span, decode_each, draw_neon, packet_places
 
 ROOT = Path(__file__).parents[2]
 

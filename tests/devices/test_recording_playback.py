@@ -2,16 +2,11 @@
 
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
-
-from devices.clock import SimulatedClock
-from devices.device import DeviceError, StaleSample
-from devices.recording import RecordingDevice
-from devices.recording.playback import MOST_FRAMES
-from devices.samples import GazeSample, SceneFrame
-from tests.devices.drawn_recording import (
+from drawn_recording import (
     Span,
     copy_packets,
     decode_each,
@@ -20,6 +15,12 @@ from tests.devices.drawn_recording import (
     draw_video,
     packet_places,
 )
+
+from devices.clock import SimulatedClock
+from devices.device import DeviceError, StaleSample
+from devices.recording import RecordingDevice
+from devices.recording.playback import MOST_FRAMES
+from devices.samples import GazeSample, SceneFrame
 
 TICK = 10_000_000
 HALF_SECOND = 500_000_000
@@ -50,6 +51,18 @@ def played(device, tick=TICK):
         ended = delivery.ended
         device.clock.sleep_until(device.clock.now() + tick)
     return samples
+
+
+def files_open(path):
+    """How often this process holds a file open."""
+    return sum(1 for link in Path("/proc/self/fd").iterdir() if target_of(link) == str(path))
+
+
+def target_of(link):
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:  # the listing's own
+        return ""
 
 
 def frames_of(delivery):
@@ -187,14 +200,17 @@ def test_two_at_once_do_not_disturb_each_other(drawn):
     assert mixed[one] == mixed[two] == expected
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of open files")
 def test_disconnecting_twice_does_nothing_and_leaves_nothing_behind(drawn):
     threads = threading.active_count()
     device = RecordingDevice(drawn.path, fast=True)
     device.disconnect()
     device.connect()
     played(device)
+    assert files_open(drawn.videos[0]) == 1
     device.disconnect()
     device.disconnect()
+    assert files_open(drawn.videos[0]) == 0
     assert device.counts().frames.delivered == 30
     assert threading.active_count() == threads
     with pytest.raises(DeviceError, match="connect first"):

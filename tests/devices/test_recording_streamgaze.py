@@ -4,17 +4,17 @@ import csv
 from fractions import Fraction
 
 import pytest
-
-from devices.device import DeviceError
-from devices.recording import RecordingDevice, describe
-from devices.recording.streamgaze import EPOCH
-from devices.samples import Fixation, SceneFrame
-from tests.devices.drawn_recording import (
+from drawn_recording import (
     draw_fixations,
     draw_streamgaze,
     draw_video,
     write_table,
 )
+
+from devices.device import DeviceError
+from devices.recording import RecordingDevice, describe
+from devices.recording.streamgaze import EPOCH
+from devices.samples import Fixation, SceneFrame
 
 ROW = (0.25, 0.75, 0.5, 1.0)
 AS_FIXATION = Fixation(
@@ -98,6 +98,13 @@ def test_columns_go_by_their_aliases_in_any_order(tmp_path, names):
     header = ("other", names[1], "center_y", names[0], "center_x")
     rows = [("text", 1.0, 0.75, 0.5, 0.25)]
     write_table(tmp_path / "clip_fixation_filtered.csv", header, rows)
+    assert describe(video).fixations == (AS_FIXATION,)
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read_too(tmp_path):
+    video = draw_streamgaze(tmp_path, [ROW])
+    lines = ["center_x,center_y,start_time,end_time", "0.25,0.75,0.5,1.0", ""]
+    (tmp_path / "clip_fixation_filtered.csv").write_text("\r\n".join(lines), "utf-8-sig")
     assert describe(video).fixations == (AS_FIXATION,)
 
 

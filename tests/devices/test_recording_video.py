@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from drawn_recording import copy_packets, decode_each, draw_video
 
 from devices.device import DeviceError
 from devices.recording import FrameReader
 from devices.recording.video import VideoCursor, track
-from tests.devices.drawn_recording import copy_packets, decode_each, draw_video
 
 FRAMES = 150
 NO_SCENE_CUTS = {"sc_threshold": "0"}
