@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
 
 from devices.device import DeviceInfo
 from runtime.manifest import Manifest
-from runtime.record import AnswerRecord
+from runtime.record import AlertRecord, AnswerRecord, SecondRecord, SummaryRecord
 from runtime.session import SessionOptions
 
 
@@ -17,6 +22,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._streaming = False
+        self._status: Status | None = None
 
     def opened(
         self, manifest: Manifest, engine: str, info: DeviceInfo, options: SessionOptions
@@ -56,6 +62,72 @@ class Screen:
         self._console.print(f"  {escape(_answer_text(record))}{_truth(record)}")
         self._console.print(f"  [dim]{_ages(record)}; {_gaze(record)}; {_time(record)}[/]")
 
+    def alert(self, record: AlertRecord) -> None:
+        """An alert, and how long after what set it off it came."""
+        self._console.print(f"[bold yellow]ALERT[/] {escape(record.alert)}")
+        since = "no fixation"
+        if record.since_fixation_ms is not None:
+            since = f"{record.since_fixation_ms:.0f} ms after the fixation began"
+        chance = (record.judgement.probabilities or {}).get("A", 0.0)
+        self._console.print(
+            f"  [dim]{since}, {record.since_frame_ms or 0:.0f} ms after the frame; "
+            f"probability {chance:.0%}[/]"
+        )
+
+    def second(self, record: SecondRecord) -> None:
+        """The status line, where there is a terminal to show it."""
+        if self._status is not None:
+            self._status.update(_status_text(record))
+
+    @contextmanager
+    def status(self) -> Iterator[None]:
+        """Keep a status line at the bottom meanwhile."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status("starting") as self._status:
+            yield
+        self._status = None
+
+    def summary(self, record: SummaryRecord) -> None:
+        """The end of a run."""
+        seconds = ((record.ended_at or 0) - (record.started_at or 0)) / 1e9
+        right = f", {record.right} of {record.known} right" if record.known else ""
+        self._console.print(
+            f"{seconds:.1f} s: {record.answers} answers{right}, {record.alerts} alerts, "
+            f"{record.steps} steps ({record.steps_dropped} dropped)"
+        )
+        for noun, fact in (("frames", record.frames), ("gaze", record.gaze)):
+            causes = ", ".join(f"{n} {cause}" for cause, n in sorted(fact.dropped.items()) if n)
+            self._console.print(
+                f"{noun:<7}{fact.received} received, {fact.used} used"
+                + (f", dropped: {escape(causes)}" if causes else "")
+            )
+        if record.stages:
+            self._console.print(_stage_table(record))
+
+
+def _stage_table(record: SummaryRecord) -> Table:
+    table = Table("stage, ms", "n", "p50", "p95", "p99", "max", box=None, header_style="dim")
+    for stage, times in sorted(record.stages.items()):
+        row = (f"{value:.1f}" for value in (times.p50, times.p95, times.p99, times.max))
+        table.add_row(stage, str(times.count), *row)
+    return table
+
+
+def _status_text(record: SecondRecord) -> str:
+    frames, gaze = record.frames, record.gaze
+    lost = sum(frames.dropped.values()) + sum(gaze.dropped.values())
+    return (
+        f"{frames.received} frames, {gaze.received} gaze, {record.steps} steps in "
+        f"{record.contexts} contexts, {_age('frame', record.frame_age_ms)}, "
+        f"{_age('gaze', record.gaze_age_ms)}, {lost} dropped"
+    )
+
+
+def _age(name: str, milliseconds: float | None) -> str:
+    return f"no {name}" if milliseconds is None else f"{name} {milliseconds:.0f} ms old"
+
 
 def _answer_text(record: AnswerRecord) -> str:
     if record.answer is None:
@@ -77,10 +149,7 @@ def _truth(record: AnswerRecord) -> str:
 
 
 def _ages(record: AnswerRecord) -> str:
-    def age(name: str, milliseconds: float | None) -> str:
-        return f"no {name}" if milliseconds is None else f"{name} {milliseconds:.0f} ms old"
-
-    return f"{age('frame', record.frame_age_ms)}, {age('gaze', record.gaze_age_ms)}"
+    return f"{_age('frame', record.frame_age_ms)}, {_age('gaze', record.gaze_age_ms)}"
 
 
 def _gaze(record: AnswerRecord) -> str:

@@ -35,9 +35,7 @@ class ContextPool:
     are used again.
     """
 
-    def __init__(
-        self, make: Callable[[], Context], window: int, most: int = MOST_CONTEXTS
-    ) -> None:
+    def __init__(self, make: Callable[[], Context], window: int, most: int = MOST_CONTEXTS) -> None:
         self._make = make
         self._window = window
         self._every = -(-window // most)

@@ -4,107 +4,128 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from contextlib import suppress
 
-from devices.catalog import DeviceOptions, device_names, open_device
+from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
 from devices.recording import FrameReader, RecordingDevice
+from runtime.alerts import AlertRule, StandingAlert
 from runtime.bundle import Bundle
+from runtime.capture import Capture, DueQuestion
+from runtime.command_line import AskedQuestion, parse_arguments
 from runtime.console import Screen
+from runtime.encoder import Encoder
 from runtime.errors import QuestionError, RuntimeFault
+from runtime.live_loop import LiveLoop, Stages
 from runtime.models import Models
-from runtime.questions import Question
-from runtime.record import AnswerRecord, Recorder
-from runtime.released import ReleasedSession
-from runtime.session import Session, SessionOptions
-
-TICK = int(0.01 * NANOSECONDS)  # between two looks at the device
-
-
-@dataclass(frozen=True, slots=True)
-class AskedQuestion:
-    """A question of the command line. `at`: seconds from the start; None for the end."""
-
-    question: Question
-    at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DueQuestion:
-    """A question and the moment at which it is asked, Unix ns."""
-
-    question: Question
-    moment: int
+from runtime.questions import known_question
+from runtime.record import Conditions, Recorder
+from runtime.released import ReleasedSession, answer_all
+from runtime.reports import Reporter
+from runtime.session import SessionOptions, gaze_timeline, step_planner
+from runtime.typed import TypedQuestions
+from runtime.watcher import Watcher
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status."""
     options = parse_arguments(arguments)
     try:
-        return run(options, Screen())
+        run(options, Screen())
     except (RuntimeFault, DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted before the stream began", file=sys.stderr)
+        return 1
+    return 0
 
 
-def run(options: argparse.Namespace, screen: Screen) -> int:
+def run(options: argparse.Namespace, screen: Screen) -> None:
     """Open everything, watch, and close everything."""
     bundle = Bundle.open(options.bundle)
     device = open_device(options.device, device_options(options))
     models = Models(bundle)
     with device as info:
+        chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, info)
         recorder = Recorder(options.record)
         try:
-            session = make_session(options, models, device, info, screen)
-            screen.opened(bundle.manifest, models.engine_name, info, session.options)
-
-            def finished(record: AnswerRecord) -> None:
-                recorder.write(record)
-                screen.answer(record)
-
-            watch(device, session, due, finished, screen.notice)
+            screen.opened(bundle.manifest, models.engine_name, info, chosen)
+            if options.protocol == "released":
+                session = released_session(models, device, info, chosen, screen)
+                answer_all(session, device, due, recorder, screen)
+            else:
+                watch(options, models, device, info, chosen, due, recorder, screen)
         finally:
             recorder.close()
-    return 0
 
 
 def watch(
+    options: argparse.Namespace,
+    models: Models,
     device: Device,
-    session: Session | ReleasedSession,
+    info: DeviceInfo,
+    chosen: SessionOptions,
     due: Sequence[DueQuestion],
-    finished: Callable[[AnswerRecord], None],
-    notice: Callable[[str], None],
+    recorder: Recorder,
+    screen: Screen,
 ) -> None:
-    """Feed the session until the device has ended and every question is answered."""
-    pending = deque(sorted(due, key=lambda question: question.moment))
-    while True:
-        now = device.clock.now()
-        delivery = device.poll()
-        for line in delivery.notices:
-            notice(line)
-        session.receive(delivery, now)
-        while pending and pending[0].moment <= now and session.ready(pending[0].moment):
-            asked = pending.popleft()
-            session.advance(asked.moment)
-            finished(session.ask(asked.question, asked.moment))
-        session.advance(now)
-        if not pending and (delivery.ended or due):
-            return
-        device.clock.sleep_until(now + TICK)
+    """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
+    manifest = models.bundle.manifest
+    grid = manifest.settings.live_height, manifest.settings.live_width
+    alerts = standing_alerts(options)
+    gaze = gaze_timeline(chosen, manifest.settings, info)
+    capture = Capture(step_planner(models, chosen, gaze), due, bool(alerts), known_question)
+    stages = Stages(
+        capture,
+        Encoder(models, grid, chosen.use_gaze),
+        Watcher(models, grid, chosen.window_steps, screen.text),
+    )
+    for question in due:
+        stages.watcher.asker.check(question.question)
+    conditions = Conditions("causal", manifest.name, models.engine_name)
+    reporter = Reporter(screen, recorder, conditions, device.counts, gaze)
+    typed = TypedQuestions(capture, device.clock) if sys.stdin.isatty() else None
+    stays = bool(alerts) or not due or typed is not None
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager=not options.fast)
+    try:
+        with screen.status(), suppress(KeyboardInterrupt):
+            loop.run(run_length(options, device))
+    finally:
+        reporter.close()
+
+
+def released_session(
+    models: Models, device: Device, info: DeviceInfo, chosen: SessionOptions, screen: Screen
+) -> ReleasedSession:
+    """The released protocol on a recording. Raises RuntimeFault for any other device."""
+    if not isinstance(device, RecordingDevice):
+        raise RuntimeFault("--protocol released needs --device recording: it samples the past")
+    recording = device.description
+    read = FrameReader(recording.video).frames
+    return ReleasedSession(
+        models, recording.frame_times, read, info, chosen, device.counts, screen.text
+    )
+
+
+def run_length(options: argparse.Namespace, device: Device) -> Callable[[], bool]:
+    """Whether the time that the run was given is over."""
+    if options.seconds is None:
+        return lambda: False
+    end = device.clock.now() + round(options.seconds * NANOSECONDS)
+    return lambda: device.clock.now() >= end
 
 
 def due_questions(asked: Sequence[AskedQuestion], info: DeviceInfo) -> list[DueQuestion]:
     """When each question is asked. Raises QuestionError for a time outside the recording."""
     start, end = info.starts_at, info.ends_at
-    if start is None:
-        raise QuestionError("this device has no start to count --at from")
     due = []
     for question in asked:
+        if start is None:
+            raise QuestionError("this device has no start from which to count the time of --ask")
         moment = end if question.at is None else start + round(question.at * NANOSECONDS)
         if moment is None:
             raise QuestionError("a live device has no end: say when to ask, with --at SECONDS")
@@ -115,89 +136,38 @@ def due_questions(asked: Sequence[AskedQuestion], info: DeviceInfo) -> list[DueQ
     return due
 
 
-def make_session(
-    options: argparse.Namespace, models: Models, device: Device, info: DeviceInfo, screen: Screen
-) -> Session | ReleasedSession:
-    """The session of the protocol asked for."""
-    chosen = SessionOptions.of(
-        models.bundle.manifest.settings,
+def standing_alerts(options: argparse.Namespace) -> list[StandingAlert]:
+    """The alerts of the command line."""
+    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
+    if rule.release > rule.threshold:
+        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    return [StandingAlert(text, rule) for text in options.alert]
+
+
+def session_options(
+    options: argparse.Namespace, bundle: Bundle, info: DeviceInfo
+) -> SessionOptions:
+    """How the stream is watched: as the bundle says, but for what the command line says."""
+    return SessionOptions.of(
+        bundle.manifest.settings,
         info,
         rule=options.fixations,
         window=options.window,
         rate=options.fps,
         use_gaze=options.gaze == "yes",
     )
-    if options.protocol == "released":
-        if not isinstance(device, RecordingDevice):
-            raise RuntimeFault("--protocol released needs --device recording: it samples the past")
-        recording = device.description
-        read = FrameReader(recording.video).frames
-        return ReleasedSession(
-            models, recording.frame_times, read, info, chosen, device.counts, screen.text
-        )
-    return Session(models, info, chosen, device.counts, screen.text)
 
 
 def device_options(options: argparse.Namespace) -> DeviceOptions:
     """What the command line says of the device."""
-    fixations = (options.fixation_file,) if options.fixation_file else ()
-    return DeviceOptions(path=options.path, fixations=fixations, fast=options.fast)
-
-
-class _AppendQuestion(argparse.Action):
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option: str | None = None,
-    ) -> None:
-        asked = list(getattr(namespace, "ask", None) or [])
-        if option == "--ask":
-            asked.append(AskedQuestion(Question(str(values))))
-        elif not asked:
-            parser.error(f"{option} belongs to the --ask before it")
-        elif option == "--at":
-            asked[-1] = replace(asked[-1], at=values)
-        else:
-            texts = tuple(values) if isinstance(values, list) else ()
-            asked[-1] = replace(asked[-1], question=replace(asked[-1].question, options=texts))
-        namespace.ask = asked
-
-
-def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m runtime.live",
-        description="Watch what a wearer sees and looks at, and answer questions about it.",
+    return DeviceOptions(
+        path=options.path,
+        fixations=(options.fixation_file,) if options.fixation_file else (),
+        fast=options.fast,
+        address=options.address,
+        seed=options.seed,
+        seconds=options.seconds,
     )
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="engine bundle")
-    parser.add_argument("--device", required=True, help=f"one of {', '.join(device_names())}")
-    parser.add_argument("--path", type=Path, metavar="REC", help="recording: folder or video")
-    parser.add_argument("--fixation-file", type=Path, metavar="CSV", help="beside a plain video")
-    parser.add_argument("--fast", action="store_true", help="play a recording as fast as it goes")
-    parser.add_argument("--ask", action=_AppendQuestion, metavar="TEXT", default=[])
-    parser.add_argument(
-        "--options", action=_AppendQuestion, nargs="+", metavar="TEXT", help="of the last --ask"
-    )
-    parser.add_argument(
-        "--at",
-        action=_AppendQuestion,
-        type=float,
-        metavar="SECONDS",
-        help="when the last --ask is asked (default: at the end)",
-    )
-    parser.add_argument("--protocol", choices=("causal", "released"), default="causal")
-    parser.add_argument("--gaze", choices=("yes", "none"), default="yes")
-    parser.add_argument(
-        "--fixations",
-        choices=("dispersion", "velocity", "device"),
-        help="how fixations are found (default: as the bundle says)",
-    )
-    parser.add_argument("--window", type=float, metavar="SECONDS", help="what is remembered")
-    parser.add_argument("--fps", type=float, metavar="RATE", help="frames per second sampled")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

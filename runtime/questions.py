@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.samples import KnownQuestion
 from runtime.bundle import Bundle
 from runtime.context import Context
 from runtime.errors import QuestionError
@@ -19,6 +20,7 @@ from runtime.stopwatch import Stopwatch
 
 ALERT_SUFFIX = " Based on the video so far, should the alert be triggered?"
 YES_NO = ("Yes", "No")
+QUESTION_TOKENS = 512  # room for a question's text in every context
 LETTERS = "ABCDEFGH"
 
 
@@ -58,6 +60,13 @@ def alert_question(text: str, truth: str | None = None) -> Question:
     return Question(text + ALERT_SUFFIX, YES_NO, truth)
 
 
+def known_question(sample: KnownQuestion) -> Question:
+    """A question that its source asks itself, knowing the answer."""
+    if sample.task.startswith("proactive_"):
+        return alert_question(sample.text, sample.answer)
+    return Question(sample.text, sample.options, sample.answer)
+
+
 class Asker:
     """Asks questions in a context and leaves it as it was."""
 
@@ -73,6 +82,11 @@ class Asker:
         if len(question.options) == 1 or len(question.options) > len(self._prompt.letters):
             raise QuestionError(
                 f"{len(question.options)} options: give 2 to {len(self._prompt.letters)}, or none"
+            )
+        if (count := len(self.tokens(question))) > QUESTION_TOKENS:
+            raise QuestionError(
+                f"the question is {count} tokens long, at most {QUESTION_TOKENS} fit: "
+                "ask a shorter question"
             )
 
     def tokens(self, question: Question) -> NDArray[np.int64]:

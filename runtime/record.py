@@ -5,6 +5,7 @@ Unknown is null, never absent, never 0. Times of capture in Unix ns, durations i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class FixationFact:
 
 @dataclass(frozen=True, slots=True)
 class StreamFact:
-    """Samples of one kind since the start: received = used + dropped by cause."""
+    """Samples of one kind since the start: received = used + dropped by cause + waiting."""
 
     received: int
     used: int
@@ -84,7 +85,79 @@ class AnswerRecord:
     bundle: str
     engine: str
     note: str | None = None
-    kind: Literal["answer", "alert"] = "answer"
+    kind: Literal["answer"] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """An alert that was raised, with the judgement that raised it.
+
+    `raised_at` Unix ns; `since_frame_ms` and `since_fixation_ms` are how long before that the frame
+    was captured and the fixation that set it off began.
+    """
+
+    alert: str
+    raised_at: int
+    since_frame_ms: float | None
+    since_fixation_ms: float | None
+    set_off_by: FixationFact | None
+    judgement: AnswerRecord
+    kind: Literal["alert"] = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class SecondRecord:
+    """One second of stream: what came, what became of it, and how old the newest is."""
+
+    at: int
+    frames: StreamFact
+    gaze: StreamFact
+    steps: int
+    steps_dropped: int
+    contexts: int
+    waiting: int
+    frame_at: int | None
+    gaze_at: int | None
+    step_at: int | None
+    frame_age_ms: float | None
+    gaze_age_ms: float | None
+    step_age_ms: float | None
+    kind: Literal["second"] = "second"
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Milliseconds of one stage over a run; p50 to p99 to within a percent."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRecord:
+    """The end of a run."""
+
+    started_at: int | None
+    ended_at: int | None
+    answers: int
+    known: int
+    right: int
+    alerts: int
+    steps: int
+    steps_dropped: int
+    frames: StreamFact
+    gaze: StreamFact
+    stages: dict[str, Percentiles]
+    protocol: str
+    bundle: str
+    engine: str
+    kind: Literal["summary"] = "summary"
+
+
+Record = AnswerRecord | AlertRecord | SecondRecord | SummaryRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +214,13 @@ def answer_record(
     )
 
 
-def stream_fact(counts: StreamCounts, dropped_later: Mapping[str, int]) -> StreamFact:
+def stream_fact(
+    counts: StreamCounts, used: int, dropped_later: Mapping[str, int] | None = None
+) -> StreamFact:
     """What became of a device's samples, with what the runtime dropped of the delivered ones."""
-    dropped = dict(counts.dropped)
-    for cause, number in dropped_later.items():
-        dropped[cause] = dropped.get(cause, 0) + number
-    return StreamFact(counts.received, counts.received - sum(dropped.values()), dropped)
+    dropped = Counter(counts.dropped)
+    dropped.update(dropped_later or {})
+    return StreamFact(counts.received, used, {cause: n for cause, n in dropped.items() if n})
 
 
 class Recorder:
@@ -162,7 +236,7 @@ class Recorder:
             except OSError as error:
                 raise RuntimeFault(f"--record {path}: {error.strerror}") from error
 
-    def write(self, record: AnswerRecord) -> None:
+    def write(self, record: Record) -> None:
         """Write one record."""
         if self._file is not None:
             self._file.write(msgspec.json.encode(record) + b"\n")

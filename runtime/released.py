@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS
-from devices.device import Delivery, DeviceCounts, DeviceInfo
+from devices.device import Delivery, Device, DeviceCounts, DeviceInfo
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
+from runtime.capture import DueQuestion
+from runtime.console import Screen
 from runtime.context import Context
 from runtime.errors import RuntimeFault
 from runtime.fixation_rules import FrameMark, GazeEvent
 from runtime.frame_timeline import resized
 from runtime.gaze_encoding import gaze_encoding
 from runtime.models import Models
-from runtime.questions import Asker, Question
-from runtime.record import AnswerRecord, Conditions, answer_record, stream_fact
+from runtime.questions import QUESTION_TOKENS, Asker, Question
+from runtime.record import AnswerRecord, Conditions, Recorder, answer_record, stream_fact
 from runtime.sampling import (
     FRAMES_PER_STEP,
     active_at,
@@ -37,9 +39,9 @@ from runtime.sampling import (
 from runtime.session import SessionOptions, fixation_rule
 from runtime.steps import StepFact
 from runtime.stopwatch import Stopwatch
-from runtime.watcher import QUESTION_TOKENS
 
 LETTERS = 4  # the arg-max runs over A to D, whatever the options
+TICK = int(0.01 * NANOSECONDS)  # between two looks at the device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,17 +115,13 @@ class ReleasedSession:
         self._asker = Asker(models.bundle)
         self._on_text = on_text
 
-    def receive(self, delivery: Delivery, now: int) -> None:
+    def receive(self, delivery: Delivery) -> None:
         """Take in what a device delivered; nothing is computed yet."""
         for sample in delivery.samples:
             if isinstance(sample, SceneFrame):
                 self._events.append(FrameMark(sample.captured_at))
             elif isinstance(sample, GazeSample | Fixation | Blink):
                 self._events.append(sample)
-
-    def ready(self, moment: int) -> bool:
-        """A recording delivers without delay."""
-        return True
 
     def advance(self, until: int) -> None:
         """Find the fixations in what was captured up to `until` (Unix ns)."""
@@ -152,8 +150,8 @@ class ReleasedSession:
             self._newest_gaze_at,
             answer,
             watch.stages_ms(),
-            stream_fact(counts.frames, {}),
-            stream_fact(counts.gaze, {}),
+            stream_fact(counts.frames, counts.frames.delivered),
+            stream_fact(counts.gaze, counts.gaze.delivered),
         )
 
     def _encode(self, moment: int, watch: Stopwatch) -> _EncodedClip:
@@ -208,3 +206,22 @@ class ReleasedSession:
             gazed = self.options.use_gaze and clip.active is not None
             facts.append(StepFact(frames, time, clip.active[step] if gazed else (), None))
         return facts
+
+
+def answer_all(
+    session: ReleasedSession,
+    device: Device,
+    due: Sequence[DueQuestion],
+    recorder: Recorder,
+    screen: Screen,
+) -> None:
+    """Play the recording and answer every question at its moment."""
+    for asked in sorted(due, key=lambda question: question.moment):
+        while (now := device.clock.now()) < asked.moment:
+            session.receive(device.poll())
+            device.clock.sleep_until(min(asked.moment, now + TICK))
+        session.receive(device.poll())
+        session.advance(asked.moment)
+        record = session.ask(asked.question, asked.moment)
+        recorder.write(record)
+        screen.answer(record)

@@ -146,8 +146,8 @@ class Session:
             gaze_at,
             reply.answer if reply else None,
             watch.stages_ms(),
-            stream_fact(counts.frames, {}),
-            stream_fact(counts.gaze, self._gaze.dropped),
+            stream_fact(counts.frames, counts.frames.delivered),
+            stream_fact(counts.gaze, self._gaze.used, self._gaze.dropped),
             note,
         )
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from runtime.context_pool import MOST_CONTEXTS, ContextPool, OpenContext
 from runtime.models import Models
-from runtime.questions import Answer, Asker, Question
+from runtime.questions import QUESTION_TOKENS, Answer, Asker, Question
 from runtime.steps import Step, StepFact
 from runtime.stopwatch import Stopwatch
-
-QUESTION_TOKENS = 512  # room for a question's text in every context
 
 
 @dataclass(frozen=True, slots=True)

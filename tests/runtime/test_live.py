@@ -18,8 +18,9 @@ def live(bundle, path, *more, device="recording"):
     return main(["--bundle", str(bundle), "--device", device, "--path", str(path), *more])
 
 
-def records_of(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def records_of(path, kind="answer"):
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return [record for record in records if record["kind"] == kind]
 
 
 def error_of(status, capsys):

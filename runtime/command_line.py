@@ -1,0 +1,102 @@
+"""The command line of the live run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from devices.catalog import device_names
+from runtime.questions import Question
+
+MINI = Path(__file__).parent / "mini"  # the bundle that is shipped
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """A question of the command line. `at`: seconds from the start; None for the end."""
+
+    question: Question
+    at: float | None = None
+
+
+class _AppendQuestion(argparse.Action):
+    """`--ask` begins a question; `--options` and `--at` belong to the one before them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option: str | None = None,
+    ) -> None:
+        asked = list(namespace.ask)
+        if option == "--ask":
+            asked.append(AskedQuestion(Question(str(values))))
+        elif not asked:
+            parser.error(f"{option} belongs to the --ask before it")
+        elif option == "--at":
+            asked[-1] = replace(asked[-1], at=values)
+        else:
+            texts = tuple(values) if isinstance(values, list) else ()
+            asked[-1] = replace(asked[-1], question=replace(asked[-1].question, options=texts))
+        namespace.ask = asked
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.live",
+        description="Watch what a wearer sees and looks at, answer questions, raise alerts.",
+    )
+    parser.add_argument(
+        "--bundle", type=Path, default=MINI, metavar="DIR", help="default: the shipped mini"
+    )
+    parser.add_argument("--device", default="synthetic", help=f"one of {', '.join(device_names())}")
+    _add_device(parser.add_argument_group("device"))
+    _add_questions(parser.add_argument_group("questions and alerts"))
+    _add_watching(parser.add_argument_group("how the stream is watched"))
+    parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
+    return parser.parse_args(arguments)
+
+
+def _add_device(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--path", type=Path, metavar="REC", help="recording: folder or video")
+    group.add_argument("--fixation-file", type=Path, metavar="CSV", help="beside a plain video")
+    group.add_argument("--fast", action="store_true", help="play as fast as it goes")
+    group.add_argument("--address", metavar="HOST:PORT", help="of a tracker; default: look for it")
+    group.add_argument("--seed", type=int, default=0, help="of the synthetic wearer's world")
+    group.add_argument("--seconds", type=float, metavar="S", help="end after so long")
+
+
+def _add_questions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--ask", action=_AppendQuestion, metavar="TEXT", default=[])
+    group.add_argument(
+        "--options", action=_AppendQuestion, nargs="+", metavar="TEXT", help="of the last --ask"
+    )
+    group.add_argument(
+        "--at",
+        action=_AppendQuestion,
+        type=float,
+        metavar="SECONDS",
+        help="when the last --ask is asked (default: at the end)",
+    )
+    group.add_argument(
+        "--alert", action="append", default=[], metavar="TEXT", help="'Tell me when I look at ...'"
+    )
+    group.add_argument("--alert-threshold", type=float, default=0.5, metavar="P")
+    group.add_argument("--alert-release", type=float, default=0.4, metavar="P")
+    group.add_argument("--alert-interval", type=float, default=3.0, metavar="SECONDS")
+
+
+def _add_watching(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--protocol", choices=("causal", "released"), default="causal")
+    group.add_argument("--gaze", choices=("yes", "none"), default="yes")
+    group.add_argument(
+        "--fixations",
+        choices=("dispersion", "velocity", "device"),
+        help="how fixations are found (default: as the bundle says)",
+    )
+    group.add_argument("--window", type=float, metavar="SECONDS", help="what is remembered")
+    group.add_argument("--fps", type=float, metavar="RATE", help="frames per second sampled")

@@ -1,0 +1,214 @@
+"""The live run: capture, encoder and decoder, each on its own thread.
+
+Nothing is shared but queues and immutable work. Work keeps the order of capture, so that how fast
+the machine is changes when an answer comes, never what it rests on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from devices.clock import NANOSECONDS, SimulatedClock
+from devices.device import Device
+from runtime.alerts import YES, StandingAlert
+from runtime.capture import Capture
+from runtime.encoder import Encoder
+from runtime.frame_timeline import FramePair
+from runtime.record import Conditions, answer_record
+from runtime.reports import Reporter
+from runtime.steps import Step, StepFact, StepPlan
+from runtime.stopwatch import Stopwatch
+from runtime.watcher import Watcher
+from runtime.work import Encoded, EncoderQueue, GlanceWork, QuestionWork, StepWork, Work
+
+TICK = int(0.005 * NANOSECONDS)  # between two looks at the device
+NO_FRAME = "no scene frame has arrived yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a live run consists of; each is used by one thread only."""
+
+    capture: Capture
+    encoder: Encoder
+    watcher: Watcher
+
+
+class LiveLoop:
+    """Runs until the device has ended and everything asked is answered, or `stop` says so."""
+
+    def __init__(
+        self,
+        device: Device,
+        stages: Stages,
+        alerts: Sequence[StandingAlert],
+        conditions: Conditions,
+        reporter: Reporter,
+        stays: bool,
+        eager: bool,
+    ) -> None:
+        """`stays`: whether to go on when every question is answered, until the device ends.
+
+        `eager`: whether to encode the newest pair of frames whenever there is time, so that a
+        question finds it encoded.
+        """
+        self._device = device
+        self._stages = stages
+        self._alerts = alerts
+        self._conditions = conditions
+        self._reporter = reporter
+        self._stays = stays
+        self._eager = eager
+        self._inbox = EncoderQueue()
+        self._outbox: queue.SimpleQueue[Encoded | None] = queue.SimpleQueue()
+        self._shown: StepFact | None = None
+        self._failure: BaseException | None = None
+
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Watch the device. On a simulated clock everything runs in this thread."""
+        if isinstance(self._device.clock, SimulatedClock):
+            self._run_inline(stopped)
+        else:
+            self._run_threads(stopped)
+
+    def _run_inline(self, stopped: Callable[[], bool]) -> None:
+        more = True
+        while more and not stopped():
+            more = self._capture()
+            while (taken := self._inbox.take(timeout=0.0)) is not None:
+                encoded = self._encode(taken)
+                if encoded is not None:
+                    self._decode(encoded)
+
+    def _run_threads(self, stopped: Callable[[], bool]) -> None:
+        threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=name)
+            for name, work in (("encoder", self._encode_all), ("decoder", self._decode_all))
+        ]
+        for thread in threads:
+            thread.start()
+        interrupted = True
+        try:
+            while self._capture() and not stopped() and self._failure is None:
+                pass
+            interrupted = stopped()
+        finally:
+            self._inbox.close(discard=interrupted)
+            for thread in threads:
+                thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _capture(self) -> bool:
+        """One look at the device; whether there is more to come."""
+        clock, capture = self._device.clock, self._stages.capture
+        now = clock.now()
+        delivery = self._device.poll()
+        for line in delivery.notices:
+            self._reporter.notice(line)
+        self._reporter.delivered(delivery)
+        for work in capture.take_in(delivery, now):
+            self._inbox.put(work)
+        if self._eager and (pair := capture.newest_pair(now)) is not None:
+            self._inbox.offer(pair)
+        self._reporter.tick(now, len(self._inbox), self._inbox.dropped_steps)
+        done = capture.is_idle and (delivery.ended or not self._stays)
+        if not done:
+            clock.sleep_until(now + TICK)
+        return not done
+
+    def _encode_all(self) -> None:
+        while (taken := self._inbox.take(timeout=None)) is not None:
+            encoded = self._encode(taken)
+            if encoded is not None:
+                self._outbox.put(encoded)
+        self._outbox.put(None)
+
+    def _decode_all(self) -> None:
+        while (encoded := self._outbox.get()) is not None:
+            self._decode(encoded)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self._failure = error
+            self._inbox.close(discard=True)
+            self._outbox.put(None)
+
+    def _encode(self, taken: Work | FramePair) -> Encoded | None:
+        encoder = self._stages.encoder
+        if isinstance(taken, FramePair):
+            watch = Stopwatch()
+            encoder.encode_pair(taken, watch)
+            self._reporter.encoded(taken.newer_at)
+            self._reporter.spent(watch)
+            return None
+        if isinstance(taken, StepWork):
+            step = encoder.encode(taken.plan, taken.watch)
+            self._shown = StepFact.of(taken.plan)
+            self._reporter.encoded(taken.plan.pair.newer_at)
+            return Encoded(taken, step)
+        return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
+
+    def _encoded_tail(self, plan: StepPlan | None, watch: Stopwatch) -> Step | None:
+        """The tail step; None where the newest step shows the same, or nothing was seen yet."""
+        if plan is None or (self._shown is not None and self._shown.shows(plan)):
+            return None
+        step = self._stages.encoder.encode(plan, watch)
+        self._reporter.encoded(plan.pair.newer_at)
+        return step
+
+    def _decode(self, encoded: Encoded) -> None:
+        work, watcher = encoded.work, self._stages.watcher
+        if isinstance(work, StepWork) and encoded.step is not None:
+            watcher.append(encoded.step, work.watch)
+            self._reporter.appended(work.plan, watcher.contexts)
+            self._judge(work.plan.time, None, work.watch, work.plan)
+        elif isinstance(work, QuestionWork):
+            self._answer(work, encoded.step)
+        elif isinstance(work, GlanceWork):
+            self._judge(work.moment, encoded.step, work.watch, work.tail)
+        self._reporter.spent(work.watch)
+
+    def _answer(self, work: QuestionWork, tail: Step | None) -> None:
+        reply = None
+        if work.tail is not None:
+            (reply,) = self._stages.watcher.ask([work.question], tail, work.watch)
+        self._reporter.answered(
+            answer_record(
+                work.question,
+                work.moment,
+                self._conditions,
+                reply.steps if reply else (),
+                work.tail.gaze.gaze_at if work.tail else None,
+                reply.answer if reply else None,
+                work.watch.stages_ms(),
+                *self._reporter.streams(),
+                note=None if reply else NO_FRAME,
+            )
+        )
+
+    def _judge(self, moment: int, tail: Step | None, watch: Stopwatch, plan: StepPlan) -> None:
+        """Ask every standing alert; questions that arrive meanwhile wait for this step only."""
+        if not self._alerts:
+            return
+        replies = self._stages.watcher.ask([a.question for a in self._alerts], tail, watch)
+        for alert, reply in zip(self._alerts, replies, strict=True):
+            chance = (reply.answer.probabilities or {}).get(YES, 0.0)
+            if not alert.judge(chance, moment):
+                continue
+            record = answer_record(
+                alert.question,
+                moment,
+                self._conditions,
+                reply.steps,
+                plan.gaze.gaze_at,
+                reply.answer,
+                watch.stages_ms(),
+                *self._reporter.streams(),
+            )
+            self._reporter.raised(alert.text, record, plan, self._device.clock.now())
