@@ -51,7 +51,11 @@ def programme(options: argparse.Namespace) -> Programme:
 
 def serve(options: argparse.Namespace, plan: FaultPlan) -> None:
     """Run the emulator until the time is up or the user interrupts it."""
-    settings = Settings(gaze_size=options.gaze_size, hardware=HARDWARE[options.hardware])
+    settings = Settings(
+        gaze_size=options.gaze_size,
+        hardware=HARDWARE[options.hardware],
+        events=options.hardware == "neon",
+    )
     emulator = Emulator(
         programme(options),
         plan,

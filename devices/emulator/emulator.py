@@ -51,7 +51,6 @@ class Emulator:
             plan or FaultPlan(),
             settings or Settings(),
             address,
-            seed,
             Ports(http=port),
         )
         self._loop: asyncio.AbstractEventLoop | None = None

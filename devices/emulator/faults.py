@@ -80,13 +80,6 @@ class FaultPlan:
         """How many faults `name` have begun by `elapsed`."""
         return sum(f.name == name and f.start <= elapsed for f in self.faults)
 
-    def started(self, name: str, elapsed: float) -> float:
-        """Seconds since the active fault `name` began; 0 while there is none."""
-        return max(
-            (elapsed - f.start for f in self.faults if f.name == name and f.active(elapsed)),
-            default=0.0,
-        )
-
     def plus(self, fault: Fault) -> FaultPlan:
         return replace(self, faults=(*self.faults, fault))
 

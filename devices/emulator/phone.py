@@ -63,7 +63,6 @@ class Phone:
     plan: FaultPlan
     settings: Settings
     address: str
-    seed: int
     ports: Ports = field(default_factory=Ports)
 
     def real(self, seconds: float) -> float:

@@ -25,7 +25,6 @@ WORN_CHANGE = 20
 """Gaze samples in a row that make a change of the worn state."""
 BEFORE_REPORT = "before the first sender report"
 UNKNOWN_SIZE = "unknown gaze size"
-MALFORMED_EVENT = "malformed"
 
 
 class Stream(ABC):

@@ -150,8 +150,8 @@ def test_without_loss_it_stays_with_udp(card):
 )  # fmt: skip
 def test_what_can_be_mended_loses_nothing(card, faults, transport):
     with playing(card, faults, transport) as watch:
-        watch.run(1.5)
-        assert len(watch.frames) > 25 and len(watch.gaze) > 200
+        watch.run(1.2)
+        assert len(watch.frames) > 18 and len(watch.gaze) > 160
         assert set(watch.steps(watch.frames, 60)) == {1}
         assert set(watch.steps(watch.gaze, 400)) == {1}
         assert times_are_right(watch.frames) and times_are_right(watch.gaze)

@@ -16,7 +16,7 @@ from devices.samples import GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-SPEED = 12.0
+SPEED = 15.0
 SECONDS = 120.0
 
 
