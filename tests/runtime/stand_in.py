@@ -64,10 +64,10 @@ def stream(seconds: float, seed: int = 0, delay: int = 0, size=(160, 120)) -> li
         at = START + round(index * SECOND / 30)
         pixels = blocks.repeat(size[1] // 12, axis=0).repeat(size[0] // 16, axis=1)
         samples.append(SceneFrame(at, at + delay, index, pixels))
-    place = rng.uniform(0.2, 0.8, 2)
     for index in range(round(seconds * 200)):
         if index % 120 == 0:
-            place = rng.uniform(0.2, 0.8, 2)
+            side = 0.25 if index % 240 else 0.75
+            place = np.array([side, 0.5]) + rng.uniform(-0.1, 0.1, 2)
         at = START + index * 5 * MS
         x, y = place + rng.normal(0, 0.001, 2)
         samples.append(GazeSample(at, at + delay // 4, float(x), float(y)))

@@ -1,0 +1,231 @@
+"""The live loop: nothing lost, nothing late, alerts raised once, the same answers anywhere."""
+
+import json
+import threading
+import time
+
+import pytest
+from stand_in import MS, SECOND, START, ListedDevice, stream
+
+from devices.clock import SystemClock
+from runtime.alerts import AlertRule, StandingAlert
+from runtime.capture import Capture, DueQuestion
+from runtime.console import Screen
+from runtime.encoder import Encoder
+from runtime.live_loop import LiveLoop, Stages
+from runtime.questions import Question
+from runtime.record import Conditions, Recorder
+from runtime.reports import FrameLedger, Reporter
+from runtime.session import SessionOptions, gaze_timeline, step_planner
+from runtime.stage_times import StageTimes
+from runtime.watcher import Watcher
+
+CHOICE = Question("What is it?", ("a cup", "a knife", "a plate"))
+OPTIONS = SessionOptions(rule="velocity", window=8.0, rate=2.0)
+
+
+class RealTimeDevice(ListedDevice):
+    """The same samples on the host's clock."""
+
+    def connect(self):
+        info = super().connect()
+        self.clock = SystemClock(START)
+        return info
+
+
+class SlowEncoder(Encoder):
+    """Every pair of frames takes a given simulated time."""
+
+    clock = None
+    cost = 0
+
+    def _encode(self, pair, watch):
+        self.clock.sleep_until(self.clock.now() + self.cost)
+        return super()._encode(pair, watch)
+
+
+def run_loop(models, device, out, questions=(), alerts=(), eager=True, cost=None, stopped=None):
+    """Run a live loop over a device; returns its records by kind."""
+    manifest = models.bundle.manifest
+    grid = manifest.settings.live_height, manifest.settings.live_width
+    with device as info:
+        gaze = gaze_timeline(OPTIONS, manifest.settings, info)
+        due = [DueQuestion(question, START + moment) for question, moment in questions]
+        capture = Capture(step_planner(models, OPTIONS, gaze), due, bool(alerts))
+        encoder = SlowEncoder(models, grid, use_gaze=True)
+        encoder.clock, encoder.cost = device.clock, cost or 0
+        watcher = Watcher(models, grid, OPTIONS.window_steps)
+        recorder = Recorder(out)
+        conditions = Conditions("causal", "test", "test")
+        reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze)
+        stages = Stages(capture, encoder, watcher)
+        loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
+        loop.run(stopped or (lambda: False))
+        reporter.close()
+        recorder.close()
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    return {
+        kind: [record for record in records if record["kind"] == kind]
+        for kind in ("answer", "alert", "second", "summary")
+    }
+
+
+ASKED = [(CHOICE, 700 * MS), (CHOICE, 1990 * MS), (CHOICE, 2000 * MS), (CHOICE, 3100 * MS)]
+
+
+def exact(records):
+    names = ("asked_at", "probabilities", "steps", "fixations", "frame_at", "gaze_at")
+    return [{name: record[name] for name in names} for record in records]
+
+
+def test_threads_in_real_time_answer_as_one_thread_on_a_simulated_clock(tiny_models, tmp_path):
+    samples = stream(4, delay=20 * MS)
+    simulated = run_loop(tiny_models, ListedDevice(samples), tmp_path / "a", ASKED, eager=False)
+    threaded = run_loop(tiny_models, RealTimeDevice(samples), tmp_path / "b", ASKED)
+    assert len(simulated["answer"]) == len(ASKED)
+    assert exact(threaded["answer"]) == exact(simulated["answer"])
+
+
+def test_the_loop_answers_as_the_session_that_evaluation_runs(tiny_models, tmp_path):
+    from test_session import answers
+
+    samples = stream(4)
+    live = run_loop(tiny_models, ListedDevice(samples), tmp_path / "a", ASKED)
+    offline = answers(tiny_models, samples, [moment for _, moment in ASKED], OPTIONS)
+    for ours, theirs in zip(live["answer"], offline, strict=True):
+        assert ours["probabilities"] == theirs.probabilities
+        assert ours["steps"] == list(theirs.steps)
+        assert len(ours["fixations"]) == len(theirs.fixations)
+
+
+def test_every_sample_is_accounted_for(tiny_models, tmp_path):
+    found = run_loop(tiny_models, ListedDevice(stream(5)), tmp_path / "a", ASKED)
+    (summary,) = found["summary"]
+    for noun, count in (("frames", 150), ("gaze", 1000)):
+        fact = summary[noun]
+        assert fact["received"] == count
+        assert fact["received"] == fact["used"] + sum(fact["dropped"].values())
+    assert len(found["second"]) == 5
+    assert found["second"][3]["frames"]["received"] == pytest.approx(90, abs=2)
+
+
+def test_an_overloaded_machine_drops_frames_and_never_lags(tiny_models, tmp_path):
+    cost = 330 * MS  # ten times a frame interval
+    device = ListedDevice(stream(8))
+    found = run_loop(tiny_models, device, tmp_path / "a", cost=cost)
+    (summary,) = found["summary"]
+    frames = summary["frames"]
+    assert frames["received"] == 240
+    assert 8 * SECOND // cost - 3 <= frames["used"] <= 8 * SECOND // cost + 2
+    assert frames["dropped"]["encoder busy"] >= 200
+    assert frames["received"] == frames["used"] + sum(frames["dropped"].values())
+
+
+def test_an_alert_is_raised_once_until_it_is_released():
+    alert = StandingAlert("Tell me", AlertRule(threshold=0.6, release=0.3, interval=2.0))
+    chances = [0.1, 0.7, 0.8, 0.5, 0.7, 0.2, 0.9, 0.1, 0.9, 0.9]
+    raised = [alert.judge(chance, index * SECOND) for index, chance in enumerate(chances)]
+    # Raised at 1, released at 5, raised at 6, released at 7, raised again 2 s after the last.
+    assert raised == [False, True, False, False, False, False, True, False, True, False]
+
+
+def test_an_alert_keeps_its_distance():
+    alert = StandingAlert("Tell me", AlertRule(threshold=0.6, release=0.3, interval=5.0))
+    chances = [0.9, 0.1, 0.9, 0.9, 0.9, 0.9]
+    raised = [alert.judge(chance, index * SECOND) for index, chance in enumerate(chances)]
+    assert raised == [True, False, False, False, False, True]
+
+
+def test_alerts_are_judged_at_every_step_and_when_a_fixation_is_confirmed(tiny_models, tmp_path):
+    class Listening(StandingAlert):
+        def __init__(self):
+            super().__init__("Tell me when I look at the cup.", AlertRule())
+            self.judged = []
+
+        def judge(self, probability, moment):
+            self.judged.append((moment - START) / SECOND)
+            return len(self.judged) == 4
+
+    alert = Listening()
+    found = run_loop(tiny_models, ListedDevice(stream(3)), tmp_path / "a", alerts=[alert])
+    steps = [moment for moment in alert.judged if moment in (0.0, 1.0, 2.0)]
+    assert steps == [0.0, 1.0, 2.0]
+    # Gaze jumps every 0.6 s; an open fixation counts from 0.1 s on.
+    between = [moment for moment in alert.judged if moment not in steps]
+    assert len(between) == 5
+    for moment, jump in zip(between, (0.0, 0.6, 1.2, 1.8, 2.4), strict=True):
+        assert 0.1 <= moment - jump <= 0.15
+    (record,) = found["alert"]
+    assert record["judgement"]["question"].startswith("Tell me when I look at the cup.")
+    assert record["set_off_by"]["start"] < record["raised_at"]
+    assert record["since_fixation_ms"] >= 100
+    assert 0 <= record["since_frame_ms"] <= 40
+
+
+def test_before_the_first_frame_it_says_so(tiny_models, tmp_path):
+    samples = [s for s in stream(2) if s.captured_at >= START + SECOND]
+    device = ListedDevice(samples)
+    found = run_loop(tiny_models, device, tmp_path / "a", [(CHOICE, 500 * MS)])
+    (record,) = found["answer"]
+    assert record["answer"] is None
+    assert "no scene frame" in record["note"]
+
+
+def test_stopping_leaves_complete_records_and_no_thread(tiny_models, tmp_path):
+    before = threading.active_count()
+    began = time.monotonic()
+    found = run_loop(
+        tiny_models,
+        RealTimeDevice(stream(30)),
+        tmp_path / "a",
+        [(CHOICE, 500 * MS), (CHOICE, 25 * SECOND)],
+        stopped=lambda: time.monotonic() - began > 2.0,
+    )
+    assert time.monotonic() - began < 6.0
+    assert threading.active_count() == before
+    (summary,) = found["summary"]
+    assert summary["answers"] == len(found["answer"]) == 1
+
+
+def test_a_failing_stage_ends_the_run_with_its_error(tiny_models, tmp_path):
+    class Failing(RealTimeDevice):
+        def connect(self):
+            info = super().connect()
+            SlowEncoder.clock = None
+            return info
+
+    def broken(self, pair, watch):
+        raise ValueError("the encoder broke")
+
+    original, SlowEncoder._encode = SlowEncoder._encode, broken
+    try:
+        with pytest.raises(ValueError, match="the encoder broke"):
+            run_loop(tiny_models, Failing(stream(5)), tmp_path / "a")
+    finally:
+        SlowEncoder._encode = original
+
+
+def test_a_frame_dropped_and_then_wanted_is_counted_once():
+    ledger = FrameLedger()
+    for at in (1, 2, 3):
+        ledger.arrive(at)
+    ledger.encode(3)
+    assert (ledger.encoded, ledger.dropped["encoder busy"]) == (1, 2)
+    ledger.encode(2)
+    ledger.encode(2)
+    assert (ledger.encoded, ledger.dropped["encoder busy"]) == (2, 1)
+    ledger.arrive(4)
+    ledger.close()
+    assert ledger.encoded + sum(ledger.dropped.values()) == 4
+
+
+def test_percentiles_of_a_known_series():
+    times = StageTimes()
+    for milliseconds in range(1, 1001):
+        times.add({"decode": float(milliseconds)})
+    found = times.percentiles()["decode"]
+    assert found.count == 1000
+    assert found.p50 == pytest.approx(500, rel=0.01)
+    assert found.p95 == pytest.approx(950, rel=0.01)
+    assert found.p99 == pytest.approx(990, rel=0.01)
+    assert found.max == 1000
