@@ -1,0 +1,1 @@
+"""StreamGaze, offline, on exported engines: `python -m benchmarks.streamgaze`."""

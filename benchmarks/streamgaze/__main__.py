@@ -1,0 +1,34 @@
+"""`python -m benchmarks.streamgaze`: run, `compare` or `report`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from benchmarks.streamgaze import command, comparison, report
+from benchmarks.streamgaze.dataset import DataSetError
+from runtime.errors import RuntimeFault
+
+COMMANDS = {"compare": comparison.run, "report": report.run}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    try:
+        if given and given[0] in COMMANDS:
+            return COMMANDS[given[0]](given[1:], console)
+        return command.run(given, console)
+    except (DataSetError, RuntimeFault) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""`python -m benchmarks.streamgaze`: the command line of a run and of `--check`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.streamgaze.dataset import (
+    Selection,
+    TaskFile,
+    VideoIndex,
+    read_tasks,
+    split_videos,
+    tasks_named,
+    video_folders,
+)
+from benchmarks.streamgaze.engines import load_models
+from benchmarks.streamgaze.evaluation import Way, evaluate, problems
+from benchmarks.streamgaze.media import Library
+from benchmarks.streamgaze.results import Conditions, Result, ResultFile
+from benchmarks.streamgaze.summary import summary_lines
+from runtime.models import Models
+
+
+def run(arguments: Sequence[str], console: Console) -> int:
+    """Check a data set, or ask its questions; returns the exit status."""
+    options = parse_arguments(arguments)
+    files = read_tasks(options.data, _selection(options))
+    library = Library(
+        VideoIndex(video_folders(options.data, options.video_dir)),
+        options.fixation_dir or [options.data / "fixations", options.data],
+        options.gaze,
+    )
+    if options.check:
+        return check(library, files, console)
+    models = load_models(options)
+    conditions = _conditions(options, models, files)
+    results = ResultFile(options.out, conditions)
+    try:
+        answered = _evaluate(options, models, library, files, results, console)
+    finally:
+        results.close()
+    for line in summary_lines(answered):
+        console.print(line)
+    return 0
+
+
+def check(library: Library, files: Sequence[TaskFile], console: Console) -> int:
+    """Print every problem of a data set; 1 if there are any."""
+    count = sum(len(file.questions) for file in files)
+    causes: Counter[str] = Counter()
+    with _progress(console) as progress:
+        task = progress.add_task("checking", total=count)
+        for found in problems(library, files, lambda done: progress.advance(task, done)):
+            causes[found.problem.cause] += 1
+            console.print(f"{found.problem.cause}: {found.key}: {found.problem.reason}")
+    if causes:
+        by_cause = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
+        console.print(f"{causes.total()} of {count} questions can't be asked: {by_cause}")
+    else:
+        console.print(f"{count} questions in {len(files)} task files: no problem found")
+    return 1 if causes else 0
+
+
+def _evaluate(
+    options: argparse.Namespace,
+    models: Models,
+    library: Library,
+    files: Sequence[TaskFile],
+    results: ResultFile,
+    console: Console,
+) -> list[Result]:
+    way = Way(options.protocol, options.gaze != "none", options.ask_after)
+    total = sum(len(file.questions) for file in files)
+    with _progress(console) as progress:
+        task = progress.add_task("questions", total=total, completed=len(results.done))
+        for result in evaluate(models, library, files, way, results.done):
+            results.append(result)
+            progress.advance(task)
+            if result.skipped is not None:
+                console.print(f"skipped, {result.skipped}: {result.key}: {result.reason}")
+    return results.read()
+
+
+def _conditions(
+    options: argparse.Namespace, models: Models, files: Sequence[TaskFile]
+) -> Conditions:
+    manifest = models.bundle.manifest
+    return Conditions(
+        bundle=manifest.name,
+        bundle_digest=manifest.digest,
+        weights=manifest.provenance.weights,
+        engine=models.engine_name,
+        protocol=options.protocol,
+        gaze=options.gaze,
+        ask_after=options.ask_after,
+        data={file.task.name: file.digest for file in files},
+        split=_split_name(options),
+        limit=options.limit,
+    )
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    videos = split_videos(options.split, options.part) if options.split else None
+    return Selection(tasks_named(options.tasks), videos, options.limit)
+
+
+def _split_name(options: argparse.Namespace) -> str:
+    if options.split is None:
+        return ""
+    digest = hashlib.sha256(options.split.read_bytes()).hexdigest()
+    return f"{options.part} of {options.split.name} ({digest[:12]})"
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.streamgaze",
+        description="Ask a bundle the questions of a StreamGaze data set and keep every answer. "
+        "A run that was stopped goes on when the same command is given again. "
+        "`compare RUN_A RUN_B` and `report RUN ...` work on finished runs.",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set")
+    parser.add_argument(
+        "--check", action="store_true", help="list every problem of the data set, run no model"
+    )
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="the engine bundle")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="folder of this run's results")
+    parser.add_argument(
+        "--video-dir", type=Path, nargs="+", default=[], metavar="DIR", help="default: DATA/videos"
+    )
+    parser.add_argument(
+        "--fixation-dir",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="of the fixation files (default: DATA/fixations and DATA), before the video's folder",
+    )
+    _add_choices(parser)
+    options = parser.parse_args(arguments)
+    if not options.check and (options.bundle is None or options.out is None):
+        parser.error("give --bundle and --out, or --check")
+    if options.ask_after and options.protocol == "released":
+        parser.error("--ask-after belongs to --protocol causal: released has no tail step")
+    if options.ask_after < 0:
+        parser.error("--ask-after lies in the future: give 0 or more")
+    if options.limit is not None and options.limit < 1:
+        parser.error("--limit is at least 1")
+    return options
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks", nargs="+", default=[], metavar="TASK", help="short or long names (default: all)"
+    )
+    parser.add_argument("--split", type=Path, metavar="FILE", help="JSON: videos of each part")
+    parser.add_argument("--part", default="test", help="of the split (default: test)")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N questions of each task")
+    parser.add_argument("--protocol", choices=("causal", "released"), default="causal")
+    parser.add_argument(
+        "--gaze",
+        choices=("yes", "none", "shuffled"),
+        default="yes",
+        help="shuffled: every fixation in the place of another one of its video",
+    )
+    parser.add_argument(
+        "--ask-after",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="ask so many seconds later: time stamps are rounded, the fixation may begin after",
+    )
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--engine", choices=("onnx", "torch"), default="onnx")
+    engine.add_argument("--threads", type=int, default=0, metavar="N", help="onnx; 0: all cores")
+    engine.add_argument("--qwen", type=Path, metavar="DIR", help="torch: Qwen2.5-VL folder")
+    engine.add_argument("--vjepa", type=Path, metavar="FILE", help="torch: V-JEPA 2.1 checkpoint")
+    engine.add_argument(
+        "--gaze-checkpoint", type=Path, metavar="FILE", help="torch: GazeQwen checkpoint"
+    )

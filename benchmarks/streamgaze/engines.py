@@ -1,0 +1,35 @@
+"""The engine of a run: the bundle's graphs, or PyTorch with the checkpoints they were made from."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks.streamgaze.dataset import DataSetError
+from runtime.bundle import Bundle
+from runtime.engine import OnnxEngine
+from runtime.models import Models
+
+
+def load_models(options: argparse.Namespace) -> Models:
+    """The models that the command line asks for.
+
+    Raises RuntimeFault for a bundle, DataSetError for checkpoints that can't be used.
+    """
+    bundle = Bundle.open(options.bundle)
+    if options.engine == "onnx":
+        return Models(bundle, lambda path: OnnxEngine(path, options.threads))
+    given = (options.qwen, options.vjepa, options.gaze_checkpoint)
+    if not all(given):
+        raise DataSetError("--engine torch needs --qwen, --vjepa and --gaze-checkpoint")
+    try:
+        # PyTorch is an extra, and takes seconds to import.
+        from export.checkpoints import CheckpointError
+        from export.torch_models import TorchModels
+    except ImportError as error:
+        raise DataSetError(
+            f"--engine torch needs the extra 'export': {error.name} is not installed"
+        ) from error
+    try:
+        return TorchModels.load(bundle, *given)
+    except CheckpointError as error:
+        raise DataSetError(str(error)) from error
