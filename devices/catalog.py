@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.clock import SimulatedClock
 from devices.device import Device, DeviceError
 
 
@@ -66,7 +68,15 @@ def _webcam(options: DeviceOptions) -> Device:
     return WebcamDevice(CameraSource(options.address) if options.address else None)
 
 
+def _synthetic(options: DeviceOptions) -> Device:
+    from devices.synthetic import SyntheticDevice
+
+    clock = SimulatedClock(time.time_ns()) if options.fast else None
+    return SyntheticDevice(options.seed, options.seconds, clock)
+
+
 _DEVICES: dict[str, Callable[[DeviceOptions], Device]] = {
+    "synthetic": _synthetic,
     "recording": _recording,
     "neon": _neon,
     "core": _core,

@@ -63,7 +63,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--path", type=Path, metavar="REC", help="recording: folder or video")
-    group.add_argument("--fixation-file", type=Path, metavar="CSV", help="beside a plain video")
+    group.add_argument(
+        "--fixation-file", type=Path, metavar="CSV", help="of a plain video; or a folder to look in"
+    )
     group.add_argument("--fast", action="store_true", help="play as fast as it goes")
     group.add_argument("--address", metavar="HOST:PORT", help="of a tracker; default: look for it")
     group.add_argument("--seed", type=int, default=0, help="of the synthetic wearer's world")

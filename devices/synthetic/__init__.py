@@ -1,0 +1,5 @@
+"""A wearer in a drawn world, whose gaze and whose truth are known."""
+
+from devices.synthetic.device import KnownAlert, SyntheticDevice
+
+__all__ = ["KnownAlert", "SyntheticDevice"]
