@@ -1,4 +1,4 @@
-"""`python -m benchmarks.streamgaze`: run, `compare` or `report`."""
+"""`python -m benchmarks.streamgaze`: a run, `compare`, `report` or `sharing`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchmarks.streamgaze import command, comparison, report
+from benchmarks.streamgaze import command, comparison, report, sharing
 from benchmarks.streamgaze.dataset import DataSetError
 from runtime.errors import RuntimeFault
 
-COMMANDS = {"compare": comparison.run, "report": report.run}
+COMMANDS = {"compare": comparison.run, "report": report.run, "sharing": sharing.run}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

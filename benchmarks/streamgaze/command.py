@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.streamgaze.dataset import (
+    DataSetError,
     Selection,
     TaskFile,
     VideoIndex,
@@ -30,13 +31,9 @@ from runtime.models import Models
 
 def run(arguments: Sequence[str], console: Console) -> int:
     """Check a data set, or ask its questions; returns the exit status."""
-    options = parse_arguments(arguments)
-    files = read_tasks(options.data, _selection(options))
-    library = Library(
-        VideoIndex(video_folders(options.data, options.video_dir)),
-        options.fixation_dir or [options.data / "fixations", options.data],
-        options.gaze,
-    )
+    options = run_parser().parse_args(arguments)
+    check_options(options)
+    files, library = open_data(options)
     if options.check:
         return check(library, files, console)
     models = load_models(options)
@@ -49,6 +46,24 @@ def run(arguments: Sequence[str], console: Console) -> int:
     for line in summary_lines(answered):
         console.print(line)
     return 0
+
+
+def open_data(options: argparse.Namespace) -> tuple[list[TaskFile], Library]:
+    """The questions and videos that the command line names. Raises DataSetError."""
+    videos = split_videos(options.split, options.part) if options.split else None
+    selection = Selection(tasks_named(options.tasks), videos, options.limit)
+    files = read_tasks(options.data, selection)
+    library = Library(
+        VideoIndex(video_folders(options.data, options.video_dir)),
+        options.fixation_dir or [options.data / "fixations", options.data],
+        options.gaze,
+    )
+    return files, library
+
+
+def way_of(options: argparse.Namespace) -> Way:
+    """How the command line wants questions asked."""
+    return Way(options.protocol, options.gaze != "none", options.ask_after)
 
 
 def check(library: Library, files: Sequence[TaskFile], console: Console) -> int:
@@ -76,11 +91,10 @@ def _evaluate(
     results: ResultFile,
     console: Console,
 ) -> list[Result]:
-    way = Way(options.protocol, options.gaze != "none", options.ask_after)
     total = sum(len(file.questions) for file in files)
     with _progress(console) as progress:
         task = progress.add_task("questions", total=total, completed=len(results.done))
-        for result in evaluate(models, library, files, way, results.done):
+        for result in evaluate(models, library, files, way_of(options), results.done):
             results.append(result)
             progress.advance(task)
             if result.skipped is not None:
@@ -106,11 +120,6 @@ def _conditions(
     )
 
 
-def _selection(options: argparse.Namespace) -> Selection:
-    videos = split_videos(options.split, options.part) if options.split else None
-    return Selection(tasks_named(options.tasks), videos, options.limit)
-
-
 def _split_name(options: argparse.Namespace) -> str:
     if options.split is None:
         return ""
@@ -123,20 +132,39 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
 
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
+def run_parser() -> argparse.ArgumentParser:
+    """The command line of a run and of `--check`."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.streamgaze",
         description="Ask a bundle the questions of a StreamGaze data set and keep every answer. "
         "A run that was stopped goes on when the same command is given again. "
-        "`compare RUN_A RUN_B` and `report RUN ...` work on finished runs.",
+        "`compare RUN_A RUN_B` and `report RUN ...` work on finished runs, `sharing` measures what "
+        "shared work saves; each has its own --help.",
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set")
     parser.add_argument(
         "--check", action="store_true", help="list every problem of the data set, run no model"
     )
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="the engine bundle")
     parser.add_argument("--out", type=Path, metavar="RUN", help="folder of this run's results")
+    add_data_options(parser)
+    add_way_options(parser)
+    return parser
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Refuse what can't be done together. Raises DataSetError."""
+    if not options.check and (options.bundle is None or options.out is None):
+        raise DataSetError("give --bundle and --out for a run, or --check")
+    if options.ask_after and options.protocol == "released":
+        raise DataSetError("--ask-after belongs to --protocol causal: released has no tail step")
+    if options.ask_after < 0:
+        raise DataSetError("--ask-after lies in the future: give 0 or more")
+    if options.limit is not None and options.limit < 1:
+        raise DataSetError("--limit is at least 1")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Which questions of which data set."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set")
     parser.add_argument(
         "--video-dir", type=Path, nargs="+", default=[], metavar="DIR", help="default: DATA/videos"
     )
@@ -147,26 +175,17 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="of the fixation files (default: DATA/fixations and DATA), before the video's folder",
     )
-    _add_choices(parser)
-    options = parser.parse_args(arguments)
-    if not options.check and (options.bundle is None or options.out is None):
-        parser.error("give --bundle and --out, or --check")
-    if options.ask_after and options.protocol == "released":
-        parser.error("--ask-after belongs to --protocol causal: released has no tail step")
-    if options.ask_after < 0:
-        parser.error("--ask-after lies in the future: give 0 or more")
-    if options.limit is not None and options.limit < 1:
-        parser.error("--limit is at least 1")
-    return options
-
-
-def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tasks", nargs="+", default=[], metavar="TASK", help="short or long names (default: all)"
     )
     parser.add_argument("--split", type=Path, metavar="FILE", help="JSON: videos of each part")
     parser.add_argument("--part", default="test", help="of the split (default: test)")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N questions of each task")
+
+
+def add_way_options(parser: argparse.ArgumentParser) -> None:
+    """With which engine, and how."""
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="the engine bundle")
     parser.add_argument("--protocol", choices=("causal", "released"), default="causal")
     parser.add_argument(
         "--gaze",

@@ -19,11 +19,15 @@ Protocol = Literal["causal", "released"]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How questions are asked. `ask_after`: seconds by which each is asked later (causal)."""
+    """How questions are asked. `ask_after`: seconds by which each is asked later (causal).
+
+    `isolated`: every question from the file on, sharing nothing with the others of its video.
+    """
 
     protocol: Protocol
     use_gaze: bool
     ask_after: float = 0.0
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,9 @@ def evaluate(
     """The results of all questions but those `done`, whatever these are in the same order."""
     for video, questions in by_video(files):
         pending = [question for question in questions if question.key not in done]
-        if pending:
-            yield from _video_results(models, library, video, pending, way)
+        groups = [[question] for question in pending] if way.isolated else [pending]
+        for group in filter(None, groups):
+            yield from _video_results(models, library, video, group, way)
 
 
 def problems(

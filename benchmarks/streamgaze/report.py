@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 
@@ -145,14 +146,18 @@ def _conditions(reported: Sequence[Reported]) -> Iterator[str]:
 
 def _accuracies(reported: Sequence[Reported], published: Sequence[PublishedRow]) -> Iterator[str]:
     header = ["task", *(each.name for each in reported), *(row.model for row in published)]
+    tasks = _tasks(reported)
     rows = []
-    for task in _tasks(reported):
+    for task in tasks:
         theirs = [percent(row.tasks.get(task)) for row in published]
         rows.append([task.short, *(_accuracy(each.summary, task) for each in reported), *theirs])
-    overall = [percent(each.summary.overall) for each in reported]
+    ours = [percent(each.summary.overall) for each in reported]
     rows.append(
-        ["mean of tasks (official)", *overall, *(percent(row.overall) for row in published)]
+        ["mean of tasks (official)", *ours, *(percent(_mean(row, tasks)) for row in published)]
     )
+    whole = [percent(row.overall) for row in published]
+    if published:
+        rows.append(["overall, as published", *("-" for _ in reported), *whole])
     weighted = [
         f"{percent(each.summary.weighted.accuracy)} of {each.summary.weighted.total}"
         for each in reported
@@ -160,7 +165,14 @@ def _accuracies(reported: Sequence[Reported], published: Sequence[PublishedRow])
     rows.append(["question-weighted", *weighted, *("-" for _ in published)])
     yield from markdown_table(header, rows)
     yield ""
-    yield "In brackets Wilson's 95 % interval. Published figures are of all ten tasks."
+    yield "In brackets Wilson's 95 % interval. Means are over the tasks of this table."
+
+
+def _mean(row: PublishedRow, tasks: Sequence[Task]) -> float | None:
+    """Of the same tasks as the runs; None where one of them was not published."""
+    if not all(task in row.tasks for task in tasks):
+        return None
+    return fmean(row.tasks[task] for task in tasks)
 
 
 def _accuracy(summary: RunSummary, task: Task) -> str:

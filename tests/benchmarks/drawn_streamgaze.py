@@ -36,7 +36,9 @@ def choice(seconds: int, answer: str = "B", text: str = "What is looked at?") ->
     return {"question": text, "time_stamp": clock(seconds), "answer": answer, "options": options}
 
 
-def alert(points: Iterable[tuple[int, int]], text: str = "Alert me when I gaze on the cup.") -> dict:
+def alert(
+    points: Iterable[tuple[int, int]], text: str = "Alert me when I gaze on the cup."
+) -> dict:
     """A proactive question with test points of (second, type)."""
     info = [{"realtime": clock(second), "type": kind} for second, kind in points]
     return {
