@@ -1,0 +1,94 @@
+"""`python -m export.mini`: train mini from a seed and write its checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+STEPS_PER_STATE = 200
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.mini",
+        description="Train mini on synthetic wearers; write Qwen2.5-VL, V-JEPA and GazeQwen files. "
+        "An interrupted training goes on when the same command is given again.",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the checkpoints")
+    parser.add_argument(
+        "--questions",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="held-out questions per task to evaluate on at the end (default 1000, 0 for none)",
+    )
+    options = parser.parse_args(arguments)
+    if options.seed < 0 or options.questions < 0:
+        parser.error("--seed and --questions are at least 0")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, write, evaluate; returns the exit status."""
+    options = parse_arguments(arguments)
+    # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
+    from export.checkpoints import CheckpointError
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        _train(options, console)
+    except CheckpointError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted: give the same command to go on, {options.out}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _train(options: argparse.Namespace, console: Console) -> None:
+    import torch
+
+    from export.mini.checkpoint import write_checkpoints
+    from export.mini.evaluation import evaluate, report_table
+    from export.mini.sizes import MiniSizes
+    from export.mini.state import load_state, save_state
+    from export.mini.training import Trainer, TrainingPlan
+
+    torch.set_num_threads(1)  # the other core draws the clips; the order of sums stays the same
+    plan = TrainingPlan(options.seed)
+    trainer = Trainer(plan, MiniSizes())
+    load_state(trainer, options.out)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=plan.total, completed=trainer.step)
+        for report in trainer.run(plan.total):
+            figures = ", ".join(f"{name} {value:.2f}" for name, value in report.figures.items())
+            described = f"{report.stage}: {figures}"
+            progress.update(task, completed=report.step, description=described)
+            if report.step % STEPS_PER_STATE == 0:
+                save_state(trainer, options.out)
+    save_state(trainer, options.out)
+    write_checkpoints(trainer.model, trainer.tokenizer, options.out)
+    if options.questions:
+        table = evaluate(trainer.model, trainer.tokenizer, options.seed, options.questions)
+        print(report_table(table))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

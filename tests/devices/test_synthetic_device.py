@@ -1,0 +1,154 @@
+"""The synthetic wearer as a device, on a simulated clock."""
+
+import time
+
+import numpy as np
+import pytest
+
+from devices.clock import NANOSECONDS, SimulatedClock
+from devices.device import DeviceError
+from devices.samples import Blink, GazeSample, KnownQuestion, SceneFrame
+from devices.synthetic import SyntheticDevice
+
+START = 1_700_000_000 * NANOSECONDS
+
+
+def play(seed, seconds, tick=0.05, **more):
+    """All samples of a wearer, the device still open."""
+    clock = SimulatedClock(START)
+    device = SyntheticDevice(seed, seconds, clock, **more)
+    device.connect()
+    samples, ended = [], False
+    while not ended:
+        delivery = device.poll()
+        samples += delivery.samples
+        ended = delivery.ended
+        clock.sleep_until(clock.now() + round(tick * NANOSECONDS))
+    return device, samples
+
+
+def of_kind(samples, kind):
+    return [sample for sample in samples if isinstance(sample, kind)]
+
+
+def test_rates_order_and_counts():
+    device, samples = play(1, 3.0)
+    frames, gaze = of_kind(samples, SceneFrame), of_kind(samples, GazeSample)
+    assert len(frames) == 3 * 30 + 1
+    assert len(gaze) == 3 * 200 + 1
+    assert [frame.index for frame in frames] == list(range(91))
+    assert all(np.diff([frame.captured_at for frame in frames]) > 0)
+    assert frames[30].captured_at == START + NANOSECONDS
+    assert gaze[200].captured_at == START + NANOSECONDS
+    counts = device.counts()
+    assert (counts.frames.received, counts.frames.delivered) == (91, 91)
+    assert (counts.gaze.received, counts.gaze.delivered) == (601, 601)
+
+
+def test_nothing_is_delivered_before_it_is_captured():
+    clock = SimulatedClock(START)
+    device = SyntheticDevice(2, 5.0, clock)
+    device.connect()
+    for _ in range(60):
+        delivery = device.poll()
+        now = clock.now()
+        assert all(sample.captured_at <= now == sample.arrived_at for sample in delivery.samples)
+        assert delivery.frames_until == delivery.gaze_until == now
+        clock.sleep_until(now + 7_000_000)
+
+
+def test_the_same_seed_gives_the_same_stream_however_it_is_polled():
+    _, often = play(4, 2.0, tick=0.01)
+    _, seldom = play(4, 2.0, tick=0.13)
+    for kind in (SceneFrame, GazeSample, Blink):
+        one, other = of_kind(often, kind), of_kind(seldom, kind)
+        assert [each.captured_at for each in one] == [each.captured_at for each in other]
+    for one, other in zip(of_kind(often, SceneFrame), of_kind(seldom, SceneFrame), strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+    _, another = play(5, 2.0)
+    first, second = of_kind(often, SceneFrame)[0], of_kind(another, SceneFrame)[0]
+    assert not np.array_equal(first.pixels, second.pixels)
+
+
+def test_frames_are_read_only_pictures():
+    _, samples = play(1, 0.2)
+    frame = of_kind(samples, SceneFrame)[0]
+    assert frame.pixels.shape == (336, 336, 3)
+    assert frame.pixels.dtype == np.uint8
+    with pytest.raises(ValueError, match="read-only"):
+        frame.pixels[0, 0, 0] = 1
+
+
+def test_questions_fall_on_time_and_know_what_is_looked_at():
+    device, samples = play(3, 31.0, question_every=5.0)
+    asked = of_kind(samples, KnownQuestion)
+    assert len(asked) >= 5
+    for question in asked:
+        assert question.captured_at >= START + 5 * NANOSECONDS
+        name = device.looked_at(question.captured_at)
+        right = question.options["ABCD".index(question.answer)]
+        assert right in (name, *name.split(" "))
+
+
+def test_no_questions_where_none_are_wanted():
+    _, samples = play(3, 6.0, question_every=None)
+    assert not of_kind(samples, KnownQuestion)
+
+
+def test_the_alert_names_a_thing_that_is_looked_at_and_is_not_always():
+    device, _ = play(6, 1.0)
+    alert = device.alert
+    assert alert.text == f"Tell me when I look at the {alert.target}."
+    looked = [
+        device.looked_at(START + round(second * NANOSECONDS)) for second in np.arange(0, 30, 0.1)
+    ]
+    assert 0 < looked.count(alert.target) < len(looked)
+
+
+def test_closed_eyes_are_told_twice_over_and_look_at_nothing():
+    device, samples = play(2, 25.0, question_every=None)
+    blinks = of_kind(samples, Blink)
+    assert blinks
+    closed = [each.captured_at for each in of_kind(samples, GazeSample) if not each.worn]
+    inside = [
+        moment
+        for moment in closed
+        if any(blink.started_at <= moment < blink.ended_at for blink in blinks)
+    ]
+    assert closed == inside
+    assert device.looked_at(closed[0]) is None
+
+
+def test_a_late_poll_drops_old_frames_and_counts_them():
+    clock = SimulatedClock(START)
+    device = SyntheticDevice(1, None, clock)
+    device.connect()
+    clock.sleep_until(START + 2 * NANOSECONDS)
+    frames = of_kind(device.poll().samples, SceneFrame)
+    assert [frame.index for frame in frames] == list(range(53, 61))
+    counts = device.counts().frames
+    assert counts.received == counts.delivered + counts.dropped["late"] == 61
+
+
+def test_the_first_sample_comes_at_once():
+    began = time.monotonic()
+    device = SyntheticDevice(9)
+    device.connect()
+    assert device.poll().samples
+    assert time.monotonic() - began < 2.0  # a fraction of that on an idle machine
+
+
+def test_misuse_is_said_in_one_line():
+    with pytest.raises(DeviceError, match="connect first"):
+        SyntheticDevice(1).poll()
+    with pytest.raises(DeviceError, match="more than 0 seconds"):
+        SyntheticDevice(1, seconds=0)
+    with pytest.raises(DeviceError, match="more than 0 seconds"):
+        SyntheticDevice(1, question_every=-1)
+    device = SyntheticDevice(1)
+    device.connect()
+    device.disconnect()
+    device.disconnect()
+    assert device.counts().frames.received == 0
+    with pytest.raises(DeviceError, match="connect first"):
+        device.poll()
