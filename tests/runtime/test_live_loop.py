@@ -44,13 +44,23 @@ class SlowEncoder(Encoder):
         return super()._encode(pair, watch)
 
 
-def run_loop(models, device, out, questions=(), alerts=(), eager=True, cost=None, stopped=None):
-    """Run a live loop over a device; returns its records by kind."""
+def run_loop(
+    models,
+    device,
+    out,
+    questions=(),
+    alerts=(),
+    eager=True,
+    cost=None,
+    stopped=None,
+    start=START,
+):
+    """Run a live loop over a device; returns its records by kind. Questions count from `start`."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
     with device as info:
         gaze = gaze_timeline(OPTIONS, manifest.settings, info)
-        due = [DueQuestion(question, START + moment) for question, moment in questions]
+        due = [DueQuestion(question, start + moment) for question, moment in questions]
         capture = Capture(step_planner(models, OPTIONS, gaze), due, bool(alerts))
         encoder = SlowEncoder(models, grid, use_gaze=True)
         encoder.clock, encoder.cost = device.clock, cost or 0
