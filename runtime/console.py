@@ -68,7 +68,7 @@ class Screen:
         since = "no fixation"
         if record.since_fixation_ms is not None:
             since = f"{record.since_fixation_ms:.0f} ms after the fixation began"
-        chance = (record.judgement.probabilities or {}).get("A", 0.0)
+        chance = (record.probabilities or {}).get("A", 0.0)
         self._console.print(
             f"  [dim]{since}, {record.since_frame_ms or 0:.0f} ms after the frame; "
             f"probability {chance:.0%}[/]"

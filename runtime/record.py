@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -85,15 +85,15 @@ class AnswerRecord:
     bundle: str
     engine: str
     note: str | None = None
-    kind: Literal["answer"] = "answer"
+    kind: Literal["answer", "alert"] = "answer"
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRecord:
-    """An alert that was raised, with the judgement that raised it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecord(AnswerRecord):
+    """An alert that was raised: the judgement that raised it, and when.
 
     `raised_at` Unix ns; `since_frame_ms` and `since_fixation_ms` are how long before that the frame
-    was captured and the fixation that set it off began.
+    was captured and the fixation that set it off (`set_off_by`) began.
     """
 
     alert: str
@@ -101,8 +101,26 @@ class AlertRecord:
     since_frame_ms: float | None
     since_fixation_ms: float | None
     set_off_by: FixationFact | None
-    judgement: AnswerRecord
     kind: Literal["alert"] = "alert"
+
+
+def alert_record(
+    alert: str, judgement: AnswerRecord, raised_at: int, frame_at: int, cause: Fixation | None
+) -> AlertRecord:
+    """The record of an alert raised at `raised_at` (Unix ns) by a frame and a fixation."""
+    known = {
+        field.name: getattr(judgement, field.name)
+        for field in fields(judgement)
+        if field.name != "kind"
+    }
+    return AlertRecord(
+        **known,
+        alert=alert,
+        raised_at=raised_at,
+        since_frame_ms=age_ms(raised_at, frame_at),
+        since_fixation_ms=age_ms(raised_at, cause.started_at if cause else None),
+        set_off_by=FixationFact.of(cause, len(judgement.steps) - 1) if cause else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,14 @@ from devices.samples import GazeSample, SceneFrame
 from runtime.console import Screen
 from runtime.gaze_timeline import GazeTimeline
 from runtime.record import (
-    AlertRecord,
     AnswerRecord,
     Conditions,
-    FixationFact,
     Recorder,
     SecondRecord,
     StreamFact,
     SummaryRecord,
     age_ms,
+    alert_record,
     stream_fact,
 )
 from runtime.stage_times import StageTimes
@@ -149,17 +148,8 @@ class Reporter:
 
     def raised(self, alert: str, judgement: AnswerRecord, plan: StepPlan, now: int) -> None:
         """An alert was raised at `now` (Unix ns), by what `plan` shows."""
-        fixation = plan.gaze.fixations[-1] if plan.gaze.fixations else None
-        started = fixation.started_at if fixation else None
-        fact = FixationFact.of(fixation, len(judgement.steps) - 1) if fixation else None
-        record = AlertRecord(
-            alert,
-            now,
-            age_ms(now, plan.pair.newer_at),
-            age_ms(now, started),
-            fact,
-            judgement,
-        )
+        cause = plan.gaze.fixations[-1] if plan.gaze.fixations else None
+        record = alert_record(alert, judgement, now, plan.pair.newer_at, cause)
         with self._lock:
             self._tally.alerts += 1
             self._recorder.write(record)

@@ -166,7 +166,7 @@ def test_alerts_are_judged_at_every_step_and_when_a_fixation_is_confirmed(tiny_m
     for moment, jump in zip(between, (0.0, 0.6, 1.2, 1.8, 2.4), strict=True):
         assert 0.1 <= moment - jump <= 0.15
     (record,) = found["alert"]
-    assert record["judgement"]["question"].startswith("Tell me when I look at the cup.")
+    assert record["question"].startswith("Tell me when I look at the cup.")
     assert record["set_off_by"]["start"] < record["raised_at"]
     assert record["since_fixation_ms"] >= 100
     assert 0 <= record["since_frame_ms"] <= 40
