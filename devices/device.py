@@ -60,6 +60,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownAlert:
+    """What to be alerted to, in a wearer's words, and the name of the thing that is meant."""
+
+    text: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamCounts:
     """Samples of one kind since connecting: received = delivered + dropped by cause + waiting."""
 
@@ -117,6 +125,18 @@ class Device(ABC):
             elif isinstance(sample, GazeSample):
                 self._newest_gaze = sample
         return delivery
+
+    @property
+    def known_alert(self) -> KnownAlert | None:
+        """An alert worth setting, from a connected source that knows the truth; else None."""
+        return None
+
+    def looked_at(self, moment: int) -> str | None:
+        """The name of what is looked at at `moment` (Unix ns), where that is known; else None.
+
+        May be called from any thread.
+        """
+        return None
 
     def newest_frame(self, max_age: float) -> SceneFrame:
         """The newest polled frame, captured at most `max_age` seconds ago; else StaleSample."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from devices.clock import NANOSECONDS
 from runtime.questions import Question, alert_question
 
-YES = "A"
+YES, NO = "A", "B"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,26 @@ class AlertRule:
 
 
 class StandingAlert:
-    """One alert and whether it is armed."""
+    """One alert and whether it is armed.
 
-    def __init__(self, text: str, rule: AlertRule) -> None:
+    `truth` says, where it is known, whether the alert is due at a moment (Unix ns).
+    """
+
+    def __init__(
+        self, text: str, rule: AlertRule, truth: Callable[[int], bool] | None = None
+    ) -> None:
         self.text = text
         self.question: Question = alert_question(text)
+        self._truth = truth
         self._rule = rule
         self._armed = True
         self._raised_at: int | None = None
+
+    def question_at(self, moment: int) -> Question:
+        """The question as it stands at a moment (Unix ns), with its answer where that is known."""
+        if self._truth is None:
+            return self.question
+        return replace(self.question, truth=YES if self._truth(moment) else NO)
 
     def judge(self, probability: float, moment: int) -> bool:
         """Take the probability of Yes at `moment` (Unix ns); whether to raise the alert now."""

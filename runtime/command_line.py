@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from devices.catalog import device_names
 from runtime.questions import Question
 
 MINI = Path(__file__).parent / "mini"  # the bundle that is shipped
+SYNTHETIC = "synthetic"
+SYNTHETIC_SECONDS = 30.0  # of a synthetic wearer, who would never end
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,24 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--bundle", type=Path, default=MINI, metavar="DIR", help="default: the shipped mini"
     )
-    parser.add_argument("--device", default="synthetic", help=f"one of {', '.join(device_names())}")
+    parser.add_argument("--device", default=SYNTHETIC, help=f"one of {', '.join(device_names())}")
     _add_device(parser.add_argument_group("device"))
     _add_questions(parser.add_argument_group("questions and alerts"))
     _add_watching(parser.add_argument_group("how the stream is watched"))
     parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.seconds is None and options.device == SYNTHETIC:
+        options.seconds = SYNTHETIC_SECONDS
+    if options.seconds == math.inf:
+        options.seconds = None
+    return options
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text}: give more than 0 seconds, or inf for no end")
+    return seconds
 
 
 def _add_device(group: argparse._ArgumentGroup) -> None:
@@ -69,7 +84,13 @@ def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--fast", action="store_true", help="play as fast as it goes")
     group.add_argument("--address", metavar="HOST:PORT", help="of a tracker; default: look for it")
     group.add_argument("--seed", type=int, default=0, help="of the synthetic wearer's world")
-    group.add_argument("--seconds", type=float, metavar="S", help="end after so long")
+    group.add_argument(
+        "--seconds",
+        type=_seconds,
+        metavar="S",
+        help=f"end after so long (default: {SYNTHETIC_SECONDS:g} for the synthetic wearer, "
+        "else inf: not before the device does)",
+    )
 
 
 def _add_questions(group: argparse._ArgumentGroup) -> None:

@@ -64,7 +64,7 @@ class Screen:
 
     def alert(self, record: AlertRecord) -> None:
         """An alert, and how long after what set it off it came."""
-        self._console.print(f"[bold yellow]ALERT[/] {escape(record.alert)}")
+        self._console.print(f"[bold yellow]ALERT[/] {escape(record.alert)}{_truth(record)}")
         since = "no fixation"
         if record.since_fixation_ms is not None:
             since = f"{record.since_fixation_ms:.0f} ms after the fixation began"
@@ -134,18 +134,22 @@ def _answer_text(record: AnswerRecord) -> str:
         return record.note or "no answer"
     if not record.options:
         return record.answer or "(the model said nothing)"
-    index = ord(record.answer) - ord("A")
-    option = record.options[index] if index < len(record.options) else "(no such option)"
     chance = (record.probabilities or {}).get(record.answer)
-    return f"{record.answer}. {option}" + (f" ({chance:.0%})" if chance is not None else "")
+    return _option(record, record.answer) + (f" ({chance:.0%})" if chance is not None else "")
+
+
+def _option(record: AnswerRecord, letter: str) -> str:
+    index = ord(letter) - ord("A")
+    option = record.options[index] if index < len(record.options) else "(no such option)"
+    return f"{letter}. {option}"
 
 
 def _truth(record: AnswerRecord) -> str:
     if record.truth is None:
         return ""
-    return (
-        "  [green]right[/]" if record.truth == record.answer else f"  [red]truth: {record.truth}[/]"
-    )
+    if record.truth == record.answer:
+        return "  [green]right[/]"
+    return f"  [red]truth: {escape(_option(record, record.truth))}[/]"
 
 
 def _ages(record: AnswerRecord) -> str:

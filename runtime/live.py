@@ -76,7 +76,7 @@ def watch(
     """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
-    alerts = standing_alerts(options)
+    alerts = standing_alerts(options, device)
     gaze = gaze_timeline(chosen, manifest.settings, info)
     capture = Capture(step_planner(models, chosen, gaze), due, bool(alerts), known_question)
     stages = Stages(
@@ -136,11 +136,14 @@ def due_questions(asked: Sequence[AskedQuestion], info: DeviceInfo) -> list[DueQ
     return due
 
 
-def standing_alerts(options: argparse.Namespace) -> list[StandingAlert]:
-    """The alerts of the command line."""
+def standing_alerts(options: argparse.Namespace, device: Device) -> list[StandingAlert]:
+    """The alerts of the command line; where nothing is asked, the one that the device knows of."""
     rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
     if rule.release > rule.threshold:
         raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    known = device.known_alert
+    if known is not None and not options.alert and not options.ask:
+        return [StandingAlert(known.text, rule, lambda at: device.looked_at(at) == known.target)]
     return [StandingAlert(text, rule) for text in options.alert]
 
 

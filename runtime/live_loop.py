@@ -202,7 +202,7 @@ class LiveLoop:
             if not alert.judge(chance, moment):
                 continue
             record = answer_record(
-                alert.question,
+                alert.question_at(moment),
                 moment,
                 self._conditions,
                 reply.steps,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from devices.device import (
     DeviceCounts,
     DeviceError,
     DeviceInfo,
+    KnownAlert,
     StreamCounts,
 )
 from devices.samples import Blink, GazeSample, KnownQuestion, Sample, SceneFrame
@@ -31,19 +32,11 @@ SETTLED = 0.4  # seconds that eyes have rested on a thing when a question is ask
 ASKED_TASKS = (OI_EASY, OI_HARD, OAR)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownAlert:
-    """What to be alerted to, in a wearer's words, and the name of the thing that is meant."""
-
-    text: str
-    target: str
-
-
 class SyntheticDevice(Device):
     """A wearer at a table with things on it. The same seed gives the same world and the same gaze.
 
-    Frames are drawn when they are polled. Every `question_every` seconds, as soon as the eyes rest
-    on a thing, the device asks a question (`KnownQuestion`); None asks none.
+    Frames are drawn when they are polled. Every `question_every` seconds, first after half of that,
+    the device asks a question once the eyes rest on a thing (`KnownQuestion`); None asks none.
     """
 
     def __init__(
@@ -64,6 +57,7 @@ class SyntheticDevice(Device):
         self._seconds = seconds
         self._every = question_every
         self._stream: _Stream | None = None
+        self._drawing = threading.Lock()  # gaze is drawn as far as it is asked for
 
     def connect(self) -> DeviceInfo:
         """Start a new stream, from its first second on."""
@@ -95,18 +89,21 @@ class SyntheticDevice(Device):
 
         During a saccade from thing to thing, and while the eyes are closed, nothing is looked at.
         """
-        return self._connected().looked_at(moment)
+        with self._drawing:
+            return self._connected().looked_at(moment)
 
     @property
-    def alert(self) -> KnownAlert:
+    def known_alert(self) -> KnownAlert:
         """An alert worth setting: a thing that will be looked at, and something else will be."""
-        return self._connected().alert()
+        with self._drawing:
+            return self._connected().alert()
 
     def _collect(self) -> Delivery:
         stream = self._connected()
         if not stream.open:
             raise DeviceError("the synthetic wearer is disconnected: connect first")
-        return stream.collect(self.clock.now())
+        with self._drawing:
+            return stream.collect(self.clock.now())
 
     def _connected(self) -> _Stream:
         if self._stream is None:
@@ -204,7 +201,7 @@ class _Stream:
             return None
         self._asked += 1
         random = np.random.default_rng((self._seed, self._asked))
-        seconds = self._settled(self._asked * self._every)
+        seconds = self._settled((self._asked - 0.5) * self._every)
         moment = self._wearer.moment(seconds)
         tasks = random.permutation(len(ASKED_TASKS))
         asked = [ASKERS[ASKED_TASKS[task]](random, moment) for task in tasks]

@@ -53,6 +53,7 @@ class TrainingPlan:
     second_stage: int = 120
     rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 1e-3)
     warm_up: int = 50
+    plateau: float = 0.6  # share of a stage before its rate falls
     gazes: int = 8  # draws of gaze, and so steps of the resampler, per batch while locating
     hints: float = 0.6
     hinted_steps: int = 700
@@ -79,11 +80,12 @@ class TrainingPlan:
         raise AssertionError("the last stage takes all that is left")
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step: warm-up, then half a cosine in every stage."""
+        """The learning rate of a step: warm-up, a plateau, then half a cosine in every stage."""
         stage, number, length = self.stage(step)
         peak = self.rates[STAGES.index(stage)]
         warm = min(1.0, (number + 1) / self.warm_up)
-        return peak * warm * (0.03 + 0.97 * (1 + math.cos(math.pi * number / length)) / 2)
+        falling = max(0.0, (number - self.plateau * length) / ((1 - self.plateau) * length))
+        return peak * warm * (0.03 + 0.97 * (1 + math.cos(math.pi * falling)) / 2)
 
 
 @dataclass(frozen=True, slots=True)
