@@ -15,7 +15,7 @@ from devices.synthetic.shapes import picture
 
 BORDER = 0.12  # how far the table is drawn beyond the frame, in fractions of the frame
 SURFACES = ((150, 118, 84), (112, 84, 60), (128, 128, 130), (84, 88, 92), (172, 160, 140))
-NOISE_BANK = 1 << 20
+NOISE_BANK = 1 << 20  # values; a frame takes a run of them
 SHADING = 0.2  # of the lens, at the edges of the frame
 
 
@@ -64,11 +64,10 @@ def through_camera(seen: NDArray[np.uint8], deviation: float, index: int) -> NDA
 
     `deviation` of the noise in grey levels; it is the same for the same `index`.
     """
-    start = (index * 7919 * 131) % NOISE_BANK
-    places = np.arange(start, start + seen.size) & (NOISE_BANK - 1)
-    noise = _noise()[places].reshape(seen.shape)
-    shaded = seen * lens_shading(seen.shape[1], seen.shape[0]) + noise * deviation
-    return np.clip(shaded, 0, 255).astype(np.uint8)
+    start = (index * 7919 * 131) % (NOISE_BANK - seen.size)
+    noise = _noise()[start : start + seen.size].reshape(seen.shape) * np.float32(deviation)
+    noise += seen * lens_shading(seen.shape[1], seen.shape[0])
+    return np.clip(noise, 0, 255, out=noise).astype(np.uint8)
 
 
 @cache
