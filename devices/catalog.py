@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from devices.clock import SimulatedClock
 from devices.device import Device, DeviceError
@@ -16,8 +17,9 @@ class DeviceOptions:
     """What a person may say of a device; each device takes what concerns it.
 
     `path`: a recording; `fixations`: where the fixation file of a plain video lies; `fast`: don't
-    wait for real time. `address`, `port`: where a live device is found. `seed`, `seconds`: of a
-    synthetic wearer.
+    wait for real time. `address`, `port`: where a live device is found. `transport`: of a Neon's
+    streams, None for UDP until packets are lost. `undistort`: a Neon's gaze as an ideal camera
+    would see it. `seed`, `seconds`: of a synthetic wearer.
     """
 
     path: Path | None = None
@@ -25,6 +27,8 @@ class DeviceOptions:
     fast: bool = False
     address: str | None = None
     port: int | None = None
+    transport: Literal["udp", "tcp"] | None = None
+    undistort: bool = False
     seed: int = 0
     seconds: float | None = None
 
@@ -52,7 +56,12 @@ def _recording(options: DeviceOptions) -> Device:
 def _neon(options: DeviceOptions) -> Device:
     from devices.neon import NeonDevice
 
-    return NeonDevice(options.address, options.port)
+    return NeonDevice(
+        options.address,
+        options.port,
+        transport=options.transport,
+        undistort=options.undistort,
+    )
 
 
 def _core(options: DeviceOptions) -> Device:

@@ -83,6 +83,14 @@ def _add_device(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--fast", action="store_true", help="play as fast as it goes")
     group.add_argument("--address", metavar="HOST:PORT", help="of a tracker; default: look for it")
+    group.add_argument(
+        "--transport",
+        choices=("udp", "tcp"),
+        help="of a Neon (default: udp until packets are lost)",
+    )
+    group.add_argument(
+        "--undistort", action="store_true", help="a Neon's gaze as an ideal camera would see it"
+    )
     group.add_argument("--seed", type=int, default=0, help="of the synthetic wearer's world")
     group.add_argument(
         "--seconds",

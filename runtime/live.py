@@ -168,6 +168,8 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
         fixations=(options.fixation_file,) if options.fixation_file else (),
         fast=options.fast,
         address=options.address,
+        transport=options.transport,
+        undistort=options.undistort,
         seed=options.seed,
         seconds=options.seconds,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from devices.device import DeviceError
+from devices.emulator.announcement import announced
 from devices.emulator.drawn import draw_test_card, draw_wearer
 from devices.emulator.emulator import Emulator
 from devices.emulator.faults import MEANINGS, FaultPlan, FaultSyntax, parse_faults
@@ -36,6 +38,9 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the faults and of the wearer")
     parser.add_argument("--address", default="127.0.0.1", help="where to listen")
     parser.add_argument("--port", type=int, default=wire.HTTP_PORT, help="HTTP; 0 for any free one")
+    parser.add_argument(
+        "--announce", action="store_true", help="let clients find it without an address"
+    )
     parser.add_argument("--hardware", choices=HARDWARE, default="neon")
     parser.add_argument("--gaze-size", type=int, choices=wire.GAZE_SIZES, default=9)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after that long")
@@ -64,7 +69,10 @@ def serve(options: argparse.Namespace, plan: FaultPlan) -> None:
         port=options.port,
         seed=options.seed,
     )
-    with emulator:
+    with ExitStack() as stack:
+        stack.enter_context(emulator)
+        if options.announce:
+            stack.enter_context(announced(emulator.address, emulator.port))
         print(
             f"{options.hardware} at {emulator.address}:{emulator.port}, playing "
             f"{emulator.programme.name} ({emulator.programme.length / 1e9:.1f} s, round and round)"

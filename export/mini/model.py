@@ -56,6 +56,11 @@ class MiniModel(nn.Module):
         self.register_buffer("before_video", torch.tensor(before_video), persistent=False)
         self._vision = VisionBatch(sizes)
 
+    @property
+    def words(self) -> Tensor:
+        """The decoder's token embeddings (vocabulary, width)."""
+        return self.qwen.model.language_model.embed_tokens.weight
+
     def features(self, frames: Tensor) -> Tensor:
         """uint8 pairs (N, 2, h, w, 3) -> V-JEPA features of one step at T = 1: (N, CELLS, d)."""
         size = self.vjepa.geometry

@@ -2,15 +2,19 @@
 
 End-to-end training alone ignores gaze for thousands of steps. So the parts get their own targets:
 every cell of the grid says where it is and what lies there, and the resampler says where a gaze
-drawn anywhere in the frame rests and on what. The heads that read this are thrown away afterwards.
+drawn anywhere in the frame rests and on what. What the decoder gets to see says it in the decoder's
+own words, the embeddings of "red" and of "cup": an option that names a thing then resembles the
+thing. The heads that read this are thrown away afterwards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from devices.synthetic.shapes import COLOURS, KINDS
@@ -20,6 +24,7 @@ from export.mini.sizes import GRID, MiniSizes
 
 CELL_REACH = 0.17  # between a cell's centre and a thing that counts as lying there
 GAZE_REACH = 0.16  # between gaze and a thing that counts as looked at
+NOTHING = "table"  # the word for a place where nothing lies
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,15 +36,15 @@ class Known:
 
 
 class Supports(nn.Module):
-    """The heads and their losses."""
+    """The heads and their losses. `words`: the decoder's token embeddings (vocabulary, width)."""
 
-    def __init__(self, sizes: MiniSizes) -> None:
+    def __init__(self, sizes: MiniSizes, tokenizer: Tokenizer) -> None:
         super().__init__()
         live = sizes.resampler.modules - 1  # the last module's residual reaches no logit
         self.scene = _ThingHead(sizes.vjepa.width)
         self.place = nn.Linear(sizes.vjepa.width, 2 * GRID)
-        self.visual = _ThingHead(sizes.width)
-        self.gazed = nn.ModuleList(_ThingHead(sizes.width) for _ in range(live))
+        self.visual = _WordHead(tokenizer)
+        self.gazed = nn.ModuleList(_WordHead(tokenizer) for _ in range(live))
         self.option = nn.Linear(sizes.width, 1)
         self.where = nn.ModuleList(nn.Linear(sizes.width, 1) for _ in range(live))
 
@@ -50,16 +55,18 @@ class Supports(nn.Module):
         places = _classes(rows, cell // GRID) + _classes(columns, cell % GRID)
         return self.scene.loss(features, cells), places
 
-    def visual_loss(self, visual: Tensor, cells: Known) -> Tensor:
+    def visual_loss(self, visual: Tensor, cells: Known, words: Tensor) -> Tensor:
         """Visual embeddings (N, CELLS, width): what lies at each cell."""
-        return self.visual.loss(visual, cells)
+        return self.visual.loss(visual, cells, words)
 
     def option_loss(self, options: Tensor, marks: Tensor) -> Tensor:
         """Options (marks, width): whether each is the right one; marks (marks,) of 0 and 1."""
         scores = self.option(options).squeeze(-1).float()
         return F.binary_cross_entropy_with_logits(scores, marks.float())
 
-    def gaze_loss(self, residuals: Tensor, gaze: Tensor, known: Known) -> tuple[Tensor, float]:
+    def gaze_loss(
+        self, residuals: Tensor, gaze: Tensor, known: Known, words: Tensor
+    ) -> tuple[Tensor, float]:
         """Residuals (modules, N, CELLS, width) of a gaze (N, 2): its cell, and what is there.
 
         Returns the loss and the share of cells found by the first module.
@@ -71,7 +78,7 @@ class Supports(nn.Module):
         for residual, where, gazed in zip(residuals, self.where, self.gazed, strict=False):
             scores = where(residual).squeeze(-1)
             total = total + F.cross_entropy(scores.float(), cell)
-            total = total + 0.5 * gazed.loss(residual[here, cell], known)
+            total = total + 0.5 * gazed.loss(residual[here, cell], known, words)
         found = self.where[0](residuals[0]).squeeze(-1).argmax(dim=-1) == cell
         return total / len(self.where), float(found.float().mean())
 
@@ -84,6 +91,25 @@ class _ThingHead(nn.Module):
 
     def loss(self, values: Tensor, known: Known) -> Tensor:
         return _classes(self.kind(values), known.kind) + _classes(self.colour(values), known.colour)
+
+
+class _WordHead(nn.Module):
+    """Reads a thing by how much a value resembles the words for it; nothing there is "table"."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        for name, words in (("kinds", KINDS), ("colours", tuple(COLOURS))):
+            self.register_buffer(name, _word_tokens(tokenizer, (*words, NOTHING)), persistent=False)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def loss(self, values: Tensor, known: Known, words: Tensor) -> Tensor:
+        unit = self.scale * F.rms_norm(values.float(), values.shape[-1:])
+        kinds, colours = unit @ words[self.kinds].T, unit @ words[self.colours].T
+        return _classes(kinds, known.kind) + _classes(colours, known.colour)
+
+
+def _word_tokens(tokenizer: Tokenizer, words: Iterable[str]) -> Tensor:
+    return torch.tensor([tokenizer.encode(f" {word}").ids[0] for word in words])
 
 
 def _classes(scores: Tensor, wanted: Tensor) -> Tensor:

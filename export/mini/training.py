@@ -53,7 +53,7 @@ class TrainingPlan:
     second_stage: int = 120
     rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 1e-3)
     warm_up: int = 50
-    plateau: float = 0.6  # share of a stage before its rate falls
+    plateau: float = 0.3  # share of a stage before its rate falls
     gazes: int = 8  # draws of gaze, and so steps of the resampler, per batch while locating
     hints: float = 0.6
     hinted_steps: int = 700
@@ -107,7 +107,7 @@ class Trainer:
         self.tokenizer = mini_tokenizer(sizes.vocabulary)
         writer = PromptWriter(self.tokenizer)
         self.model = MiniModel(sizes, self.tokenizer, writer.before_video)
-        self.supports = Supports(sizes)
+        self.supports = Supports(sizes, self.tokenizer)
         self._stage: Stage | None = None
         self._optimizer: torch.optim.Optimizer | None = None
 
@@ -221,7 +221,7 @@ class Trainer:
         loss = visual.new_zeros((), dtype=torch.float32)
         if stage != "second stage":
             cells = known_at(batch, cell_centres(batch), CELL_REACH)
-            looks = supports.visual_loss(visual, cells)
+            looks = supports.visual_loss(visual, cells, model.words)
             gazes, found = self._gaze_loss(batch, features)
             loss = loss + looks + gazes
             figures |= {
@@ -263,7 +263,7 @@ class Trainer:
         known = known_at(batch, gaze.unsqueeze(2), GAZE_REACH)
         gaze = gaze.flatten(0, 1)
         residuals = self.model.residuals(features, gaze, torch.ones(gaze.shape[0]))
-        return self.supports.gaze_loss(residuals, gaze, known)
+        return self.supports.gaze_loss(residuals, gaze, known, self.model.words)
 
 
 def answer(model: MiniModel, batch: ClipBatch, features: Tensor, visual: Tensor) -> Answers:
