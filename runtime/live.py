@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     models = Models(bundle)
     with device as info:
         chosen = session_options(options, bundle, info)
-        due = due_questions(options.ask, info)
+        due = due_questions(options.ask, run_span(options, device, info))
         recorder = Recorder(options.record)
         try:
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
@@ -119,19 +119,29 @@ def run_length(options: argparse.Namespace, device: Device) -> Callable[[], bool
     return lambda: device.clock.now() >= end
 
 
-def due_questions(asked: Sequence[AskedQuestion], info: DeviceInfo) -> list[DueQuestion]:
-    """When each question is asked. Raises QuestionError for a time outside the recording."""
-    start, end = info.starts_at, info.ends_at
+def run_span(
+    options: argparse.Namespace, device: Device, info: DeviceInfo
+) -> tuple[int, int | None]:
+    """From when until when (Unix ns) is watched: a live device from now on, None for no end."""
+    start = device.clock.now() if info.starts_at is None else info.starts_at
+    if info.ends_at is not None or options.seconds is None:
+        return start, info.ends_at
+    return start, start + round(options.seconds * NANOSECONDS)
+
+
+def due_questions(
+    asked: Sequence[AskedQuestion], span: tuple[int, int | None]
+) -> list[DueQuestion]:
+    """When each question is asked, in the time that is watched; else QuestionError."""
+    start, end = span
     due = []
     for question in asked:
-        if start is None:
-            raise QuestionError("this device has no start from which to count the time of --ask")
         moment = end if question.at is None else start + round(question.at * NANOSECONDS)
         if moment is None:
             raise QuestionError("a live device has no end: say when to ask, with --at SECONDS")
         if moment < start or (end is not None and moment > end):
             length = "" if end is None else f", which is {(end - start) / NANOSECONDS:.2f} s long"
-            raise QuestionError(f"--at {question.at:g} lies outside the recording{length}")
+            raise QuestionError(f"--at {question.at:g} lies outside what is watched{length}")
         due.append(DueQuestion(question.question, moment))
     return due
 

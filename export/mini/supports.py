@@ -2,9 +2,9 @@
 
 End-to-end training alone ignores gaze for thousands of steps. So the parts get their own targets:
 every cell of the grid says where it is and what lies there, and the resampler says where a gaze
-drawn anywhere in the frame rests and on what. What the decoder gets to see says it in the decoder's
-own words, the embeddings of "red" and of "cup": an option that names a thing then resembles the
-thing. The heads that read this are thrown away afterwards.
+drawn anywhere in the frame rests and on what. Visual embeddings say it in the decoder's own words,
+the embeddings of "red" and of "cup": an option that names a thing then resembles the thing. The
+heads that read this are thrown away afterwards.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Known:
 
 
 class Supports(nn.Module):
-    """The heads and their losses. `words`: the decoder's token embeddings (vocabulary, width)."""
+    """The heads and their losses."""
 
     def __init__(self, sizes: MiniSizes, tokenizer: Tokenizer) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Supports(nn.Module):
         self.scene = _ThingHead(sizes.vjepa.width)
         self.place = nn.Linear(sizes.vjepa.width, 2 * GRID)
         self.visual = _WordHead(tokenizer)
-        self.gazed = nn.ModuleList(_WordHead(tokenizer) for _ in range(live))
+        self.gazed = nn.ModuleList(_ThingHead(sizes.width) for _ in range(live))
         self.option = nn.Linear(sizes.width, 1)
         self.where = nn.ModuleList(nn.Linear(sizes.width, 1) for _ in range(live))
 
@@ -56,7 +56,10 @@ class Supports(nn.Module):
         return self.scene.loss(features, cells), places
 
     def visual_loss(self, visual: Tensor, cells: Known, words: Tensor) -> Tensor:
-        """Visual embeddings (N, CELLS, width): what lies at each cell."""
+        """Visual embeddings (N, CELLS, width): what lies at each cell.
+
+        `words`: the decoder's token embeddings (vocabulary, width).
+        """
         return self.visual.loss(visual, cells, words)
 
     def option_loss(self, options: Tensor, marks: Tensor) -> Tensor:
@@ -64,9 +67,7 @@ class Supports(nn.Module):
         scores = self.option(options).squeeze(-1).float()
         return F.binary_cross_entropy_with_logits(scores, marks.float())
 
-    def gaze_loss(
-        self, residuals: Tensor, gaze: Tensor, known: Known, words: Tensor
-    ) -> tuple[Tensor, float]:
+    def gaze_loss(self, residuals: Tensor, gaze: Tensor, known: Known) -> tuple[Tensor, float]:
         """Residuals (modules, N, CELLS, width) of a gaze (N, 2): its cell, and what is there.
 
         Returns the loss and the share of cells found by the first module.
@@ -78,7 +79,7 @@ class Supports(nn.Module):
         for residual, where, gazed in zip(residuals, self.where, self.gazed, strict=False):
             scores = where(residual).squeeze(-1)
             total = total + F.cross_entropy(scores.float(), cell)
-            total = total + 0.5 * gazed.loss(residual[here, cell], known, words)
+            total = total + 0.5 * gazed.loss(residual[here, cell], known)
         found = self.where[0](residuals[0]).squeeze(-1).argmax(dim=-1) == cell
         return total / len(self.where), float(found.float().mean())
 

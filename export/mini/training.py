@@ -263,7 +263,7 @@ class Trainer:
         known = known_at(batch, gaze.unsqueeze(2), GAZE_REACH)
         gaze = gaze.flatten(0, 1)
         residuals = self.model.residuals(features, gaze, torch.ones(gaze.shape[0]))
-        return self.supports.gaze_loss(residuals, gaze, known, self.model.words)
+        return self.supports.gaze_loss(residuals, gaze, known)
 
 
 def answer(model: MiniModel, batch: ClipBatch, features: Tensor, visual: Tensor) -> Answers:

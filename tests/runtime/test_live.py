@@ -121,7 +121,7 @@ def test_unknown_facts_are_null(tiny_folder, tmp_path):
 def test_a_time_outside_the_recording(tiny_folder, tmp_path, capsys, at):
     recording = draw_neon(tmp_path / "neon", parts=(30,), gaze=200).path
     status = live(tiny_folder, recording, "--fast", "--ask", "x", f"--at={at}")
-    assert "outside the recording" in error_of(status, capsys)
+    assert "outside what is watched" in error_of(status, capsys)
 
 
 def test_unknown_device(tiny_folder, tmp_path, capsys):
