@@ -22,21 +22,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the checkpoints")
-    parser.add_argument(
-        "--questions",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="held-out questions per task to evaluate on at the end (default 1000, 0 for none)",
-    )
     options = parser.parse_args(arguments)
-    if options.seed < 0 or options.questions < 0:
-        parser.error("--seed and --questions are at least 0")
+    if options.seed < 0:
+        parser.error("--seed is at least 0")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, write, evaluate; returns the exit status."""
+    """Train and write; returns the exit status."""
     options = parse_arguments(arguments)
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
     from export.checkpoints import CheckpointError
@@ -60,7 +53,6 @@ def _train(options: argparse.Namespace, console: Console) -> None:
     import torch
 
     from export.mini.checkpoint import write_checkpoints
-    from export.mini.evaluation import evaluate, report_table
     from export.mini.sizes import MiniSizes
     from export.mini.state import load_state, save_state
     from export.mini.training import Trainer, TrainingPlan
@@ -85,9 +77,21 @@ def _train(options: argparse.Namespace, console: Console) -> None:
                 save_state(trainer, options.out)
     save_state(trainer, options.out)
     write_checkpoints(trainer.model, trainer.tokenizer, options.out)
-    if options.questions:
-        table = evaluate(trainer.model, trainer.tokenizer, options.seed, options.questions)
-        print(report_table(table))
+    console.print(
+        f"{options.out}: trained; make a bundle of it with\n  {_export_command(options.out)}"
+    )
+
+
+def _export_command(folder: Path) -> str:
+    from export.mini.checkpoint import checkpoints_in
+    from export.mini.sizes import GRID, VJEPA
+
+    files = checkpoints_in(folder)
+    return (
+        f"python -m export --qwen {files.qwen_folder} --vjepa {files.vjepa_file} "
+        f"--gaze {files.gaze_file} --vjepa-pixels {VJEPA.pixels} --live-grid {GRID}x{GRID} "
+        "--max-new-tokens 16 --out BUNDLE"
+    )
 
 
 if __name__ == "__main__":

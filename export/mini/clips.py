@@ -6,8 +6,9 @@ captured by its own time. All clips of a batch have the same number of steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -108,7 +109,9 @@ class ClipBatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Clip:
+class Clip:
+    """One clip of S steps: fields as in `ClipBatch`, without the first axis."""
+
     frames: NDArray[np.uint8]
     gaze: NDArray[np.float32]
     gazed: NDArray[np.bool_]
@@ -116,6 +119,13 @@ class _Clip:
     shown: NDArray[np.bool_]
     things: tuple[Thing, ...]
     questions: list[TaskQuestion]
+
+
+AskAbout = Callable[
+    [np.random.Generator, Wearer, NDArray[np.float64], NDArray[np.bool_]],
+    list[TaskQuestion] | None,
+]
+"""Asks about a wearer at the end of a clip with steps at these times, some with gaze; or can't."""
 
 
 class ClipStream(IterableDataset):
@@ -151,7 +161,8 @@ class ClipStream(IterableDataset):
         lengths = self._drawn.lengths
         length = lengths[random.choice(len(lengths), p=[each.share for each in lengths])]
         steps = int(random.integers(length.fewest, length.most + 1))
-        clips = [draw_clip(random, steps, self._drawn.questions) for _ in range(length.clips)]
+        ask = partial(_questions, count=self._drawn.questions)
+        clips = [draw_clip(random, steps, ask) for _ in range(length.clips)]
         hinted = self._hints * max(0.0, 1 - number / max(self._hinted, 1))
         asked = [
             [self._writer.ask(question, random.random() < hinted) for question in clip.questions]
@@ -160,8 +171,8 @@ class ClipStream(IterableDataset):
         return collate(clips, asked)
 
 
-def draw_clip(random: np.random.Generator, steps: int, questions: int) -> _Clip:
-    """A clip of a new wearer that can be asked so many questions at its end."""
+def draw_clip(random: np.random.Generator, steps: int, ask: AskAbout) -> Clip:
+    """A clip of a new wearer about whose end `ask` has questions."""
     while True:
         start = float(random.uniform(0.3, 4.0))
         times = start + STEP_GAP * np.arange(steps)
@@ -170,7 +181,7 @@ def draw_clip(random: np.random.Generator, steps: int, questions: int) -> _Clip:
         wearer = Wearer(int(random.integers(1 << 62)), float(times[-1]) + 2.0)
         fine = bool(random.random() < 0.5)
         gaze, gazed = _gaze(wearer, times, fine)
-        asked = _questions(random, wearer, times, gazed, questions)
+        asked = ask(random, wearer, times, gazed)
         if asked is not None:
             break
     places = np.zeros((steps, MOST_THINGS, 2), np.float32)
@@ -180,10 +191,10 @@ def draw_clip(random: np.random.Generator, steps: int, questions: int) -> _Clip:
         places[:, place] = wearer.head.seen(spot, times).T
         shown[:, place] = times >= thing.appears
     frames = _frames(random, wearer, times)
-    return _Clip(frames, gaze, gazed, places, shown, wearer.scene.things, asked)
+    return Clip(frames, gaze, gazed, places, shown, wearer.scene.things, asked)
 
 
-def collate(clips: list[_Clip], asked: list[list[AskedText]]) -> ClipBatch:
+def collate(clips: list[Clip], asked: list[list[AskedText]]) -> ClipBatch:
     """Stack clips of the same number of steps."""
     kinds = np.zeros((len(clips), MOST_THINGS), np.int64)
     colours = np.zeros_like(kinds)
@@ -226,13 +237,14 @@ def _questions(
     wearer: Wearer,
     times: NDArray[np.float64],
     gazed: NDArray[np.bool_],
+    *,
     count: int,
 ) -> list[TaskQuestion] | None:
     """Questions about the clip's end; None where there are too few to ask."""
     moment = wearer.moment(float(times[-1]), float(times[0]))
     weights = dict(PRESENT)
     if gazed[-1]:
-        if len(times) > 2 and _seen(wearer, times, gazed) == moment.looked_at:
+        if len(times) > 2 and seen_in_steps(wearer, times, gazed) == moment.looked_at:
             weights |= PAST
     else:
         if random.random() < 0.8:
@@ -252,7 +264,9 @@ def _questions(
     return None
 
 
-def _seen(wearer: Wearer, times: NDArray[np.float64], gazed: NDArray[np.bool_]) -> tuple[int, ...]:
+def seen_in_steps(
+    wearer: Wearer, times: NDArray[np.float64], gazed: NDArray[np.bool_]
+) -> tuple[int, ...]:
     """The things looked at as the steps show them."""
     dwells = [wearer.eyes.dwell_at(float(time)) for time in times[gazed]]
     order = [dwell for place, dwell in enumerate(dwells) if dwell not in dwells[:place]]

@@ -28,6 +28,10 @@ from runtime.manifest import VisionShape
 from runtime.vision_layout import vision_layout
 
 CELLS = GRID * GRID
+OTHER_GAIN = 16.0  # of the gaze weights in the later blocks, over their usual start
+OPENING_GAIN = 40.0  # of a latent's opening per squared distance, in fractions of the frame
+OPENING_REACH = 0.14  # distance of gaze at which a latent is half open
+OPENING_RIDGE = 1e-3  # keeps the fitted weights small
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,12 +218,36 @@ def encode_gaze(gaze: Tensor, width: int) -> Tensor:
     return torch.where(index % 2 == 0, angles.sin(), angles.cos()).flatten(-2)
 
 
+@torch.no_grad()
 def _prepare_for_gaze(resampler: GazeResampler) -> None:
-    """Without this, next to no gradient reaches the path on which gaze enters."""
-    with torch.no_grad():
-        for module in resampler.g_projs:
-            for block in module:
-                block.weight.mul_(16.0)
+    """Give every latent a cell of the frame to open for, before anything is learned.
+
+    The gaze encoding is added to the keys of all visual tokens alike, so all it can do is to open
+    or close the scene to a latent; and it varies little over the frame. From small random weights
+    that is found late or never. Here the first block of each module starts with weights under which
+    a latent's attention to the scene falls with the squared distance of gaze from its cell.
+    """
+    width = resampler.geometry.d_latent
+    for module, blocks in enumerate(resampler.g_projs):
+        for block in blocks:
+            block.weight.mul_(OTHER_GAIN)
+        queries = resampler.q_projs[module][0](resampler.latents[module]).double()
+        opening = _opening(width, queries.shape[0])
+        weight = torch.linalg.pinv(queries) @ opening.T * width**0.5
+        blocks[0].weight.copy_(weight.float())
+
+
+def _opening(width: int, latents: int) -> Tensor:
+    """What, applied to a gaze encoding, comes near each latent's opening: (width, latents)."""
+    side = torch.linspace(0, 1, 21)
+    gaze = torch.cartesian_prod(side, side)
+    cell = torch.arange(latents) % CELLS
+    centres = (torch.stack([cell % GRID, cell // GRID], dim=-1) + 0.5) / GRID
+    distance = (gaze.unsqueeze(1) - centres).square().sum(dim=-1).double()
+    wanted = OPENING_GAIN * (OPENING_REACH**2 - distance)
+    encoding = encode_gaze(gaze, width).double()
+    ridge = OPENING_RIDGE * torch.eye(width, dtype=torch.float64)
+    return torch.linalg.solve(encoding.T @ encoding + ridge, encoding.T @ wanted)
 
 
 def _half_turned(values: Tensor) -> Tensor:

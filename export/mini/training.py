@@ -53,7 +53,7 @@ class TrainingPlan:
     second_stage: int = 120
     rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 1e-3)
     warm_up: int = 50
-    plateau: float = 0.3  # share of a stage before its rate falls
+    plateau: float = 0.2  # share of a stage before its rate falls
     gazes: int = 8  # draws of gaze, and so steps of the resampler, per batch while locating
     hints: float = 0.6
     hinted_steps: int = 700
@@ -168,7 +168,7 @@ class Trainer:
         self._stage = stage
         model.requires_grad_(stage in ("seeing", "answering"))
         model.vjepa.requires_grad_(stage == "seeing")
-        model.resampler.requires_grad_(stage != "second stage")
+        model.resampler.requires_grad_(stage in ("locating", "answering"))
         self.supports.requires_grad_(stage != "second stage")
         if stage == "second stage":
             add_lora(model.qwen.model.language_model, self.plan.seed)
@@ -222,13 +222,8 @@ class Trainer:
         if stage != "second stage":
             cells = known_at(batch, cell_centres(batch), CELL_REACH)
             looks = supports.visual_loss(visual, cells, model.words)
-            gazes, found = self._gaze_loss(batch, features)
-            loss = loss + looks + gazes
-            figures |= {
-                "visual": float(looks.detach()),
-                "gaze": float(gazes.detach()),
-                "found": found,
-            }
+            loss = loss + looks
+            figures["visual"] = float(looks.detach())
         if stage == "seeing":
             seen, places = supports.features_loss(features, cells)
             figures |= {"features": float(seen.detach()), "places": float(places.detach())}
@@ -239,6 +234,9 @@ class Trainer:
         right = (answers.logits.detach().argmax(dim=-1) == wanted).float().mean()
         figures |= {"words": float(words.detach()), "right": float(right)}
         if stage == "answering":
+            gazes, found = self._gaze_loss(batch, features)
+            loss = loss + gazes
+            figures |= {"gaze": float(gazes.detach()), "found": found}
             options = supports.option_loss(answers.options, batch.marks[batch.marks != IGNORED])
             figures["options"] = float(options.detach())
             loss = loss + self.plan.option_weight * options

@@ -9,7 +9,6 @@ from export.checkpoints import CheckpointError
 from export.gaze_checkpoint import check_fit, load_gaze
 from export.mini.checkpoint import write_checkpoints
 from export.mini.clips import ClipLength, ClipStream, DrawnClips
-from export.mini.evaluation import TaskScore, evaluate, report_table
 from export.mini.model import parameter_count
 from export.mini.sizes import MiniSizes
 from export.mini.state import STATE_FILE, load_state, save_state
@@ -144,22 +143,3 @@ def test_checkpoints_say_the_same_read_by_transformers_and_peft(trained, tmp_pat
     asked = batch.tokens[0, 0, :end].tolist()
     expected = reference.logits(model.before_video.tolist(), steps, asked)
     assert torch.allclose(found[0], expected, atol=1e-4)
-
-
-def test_evaluation_counts_every_question_of_the_batches(trained):
-    scores = evaluate(trained.model, trained.tokenizer, 0, 1, most_batches=6)
-    drawn = ClipStream(trained.tokenizer, (1_000_003, 0))
-    asked = [task for number in range(6) for clip in drawn.batch(number).tasks for task in clip]
-    assert {score.task: score.count for score in scores} == {
-        task: asked.count(task) for task in set(asked)
-    }
-    assert all(0 <= right <= score.count for score in scores for right in score.right)
-
-
-def test_intervals_are_wilsons():
-    score = TaskScore("task", 100, (90, 25, 0))
-    assert score.interval(0) == pytest.approx((0.8256, 0.9448), abs=1e-4)
-    low, high = score.interval(2)
-    assert low == pytest.approx(0.0, abs=1e-9)
-    assert high == pytest.approx(0.0370, abs=1e-4)
-    assert "| task | 100 | 90.0 (82.6 to 94.5) |" in report_table([score])

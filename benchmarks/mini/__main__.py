@@ -1,0 +1,109 @@
+"""`python -m benchmarks.mini`: the table of mini's model card."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.mini.held_out import ClipPair, held_out
+from benchmarks.mini.table import Tally, agreement_line, table_lines
+from benchmarks.mini.trial import Judged, Trial
+from devices.synthetic.questions import ASKERS
+from runtime.bundle import Bundle
+from runtime.command_line import MINI
+from runtime.errors import RuntimeFault
+from runtime.models import Models
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mini",
+        description="Ask mini about wearers it was not trained on, with gaze, with gaze of another "
+        "clip, and without; print the shares of right answers.",
+    )
+    parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0, help="of the wearers (default 0)")
+    parser.add_argument(
+        "--questions", type=int, default=1000, metavar="N", help="per task (default 1000)"
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="of `python -m export.mini`: ask PyTorch with hooks the same, and compare",
+    )
+    parser.add_argument(
+        "--compared", type=int, default=1000, metavar="N", help="questions that PyTorch is asked"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="every answer, one JSON line each")
+    options = parser.parse_args(arguments)
+    if options.seed < 0 or options.questions < 1 or options.compared < 1:
+        parser.error("--seed is at least 0, --questions and --compared are at least 1")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate; returns the exit status."""
+    options = parse_arguments(arguments)
+    try:
+        _run(options, Console(stderr=True, highlight=False, soft_wrap=True))
+    except (RuntimeFault, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace, console: Console) -> None:
+    bundle = Bundle.open(options.bundle)
+    trial = Trial(Models(bundle))
+    judged: list[Judged] = []
+    pairs: list[ClipPair] = []
+    tally = Tally(ASKERS, options.questions)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("questions", total=tally.wanted)
+        for pair in held_out(options.seed, lambda: tally.open_tasks):
+            answers = list(trial.judge(pair))
+            judged += answers
+            if sum(len(each.clip.questions) for each in pairs) < options.compared:
+                pairs.append(pair)
+            tally.add(answers)
+            progress.update(task, completed=tally.counted)
+            if tally.is_full:
+                break
+    for line in table_lines(tally, ASKERS):
+        print(line)
+    if options.checkpoints is not None:
+        print(agreement_line(judged, _asked_of_torch(options.checkpoints, bundle, pairs)))
+    if options.out is not None:
+        lines = (json.dumps(asdict(each)) for each in judged)
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _asked_of_torch(folder: Path, bundle: Bundle, pairs: Sequence[ClipPair]) -> list[Judged]:
+    from export.checkpoints import CheckpointError
+    from export.mini.checkpoint import checkpoints_in
+    from export.torch_models import TorchModels
+
+    files = checkpoints_in(folder)
+    try:
+        models = TorchModels.load(bundle, files.qwen_folder, files.vjepa_file, files.gaze_file)
+    except CheckpointError as error:
+        raise RuntimeFault(str(error)) from error
+    trial = Trial(models)
+    return [each for pair in pairs for each in trial.judge(pair)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
