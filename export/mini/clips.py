@@ -45,14 +45,14 @@ from export.mini.sizes import FRAME, FRAME_GAP, MIN_OPEN, MOST_STEPS, STEP_GAP
 MOST_THINGS = 6
 DRAWN_AT = 168  # pixels of a frame side when a table is drawn for training
 PRESENT = {
-    OI_EASY: 2.0,
-    OI_HARD: 5.0,
+    OI_EASY: 4.0,
+    OI_HARD: 4.0,
     OAR: 5.0,
     FAP: 2.0,
     GTA: 4.0,
     OAA: 1.5,
     SR: 0.7,
-    FREE: 3.0,
+    FREE: 2.0,
 }
 PAST = {NFI: 8.0, OTP: 8.0, GSM: 3.0}
 
