@@ -73,7 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
     except KeyboardInterrupt:
-        print(f"interrupted: {options.out} is no bundle yet", file=sys.stderr)
+        print(
+            f"interrupted: {options.out} is no bundle yet; the same command goes on",
+            file=sys.stderr,
+        )
     return 1
 
 
@@ -83,9 +86,10 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
     checkpoints = _checkpoints(options, console)
     builder = BundleBuilder(checkpoints, options.out, options.name or options.out.name, settings)
     with _progress(console) as progress:
-        task = progress.add_task("graphs", total=6)
-        for stage in builder.write_graphs():
-            progress.update(task, advance=1, description=stage)
+        task = progress.add_task("graphs", total=1.0)
+        builder.write_graphs(
+            lambda part, done: progress.update(task, description=part, completed=done)
+        )
     figures = []
     for figure in builder.compare(int(options.parity_memory * GIBIBYTE)):
         figures.append(figure)

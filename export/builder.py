@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,9 @@ from export.checkpoints import CheckpointError, sha256
 from export.decoder import DecoderEmitter, Float32Linear, write_embeddings
 from export.gaze_checkpoint import GazeCheckpoint, check_fit, load_gaze
 from export.graphs import export_gaze_half, export_scene_half, export_vjepa
+from export.journal import Journal
 from export.layer_parity import check_layers
-from export.parity import check_decoder, check_graphs
+from export.parity import BriefEngine, check_decoder, check_graphs, graph_cases
 from export.qwen_checkpoint import QwenCheckpoint
 from export.reference import ReferenceModel
 from export.vision import VisionEmitter
@@ -50,6 +52,8 @@ AFTER_VIDEO = "<|vision_end|>"
 BEFORE_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
 STOPS = ("<|im_end|>", "<|endoftext|>")
 LETTERS = "ABCDEFGH"
+Share = Callable[[float], None]  # of a part that is done, from 0 to 1
+Progress = Callable[[str, float], None]
 TOOLS = ("torch", "transformers", "peft", "onnx", "onnxscript", "onnxruntime", "tokenizers")
 
 
@@ -93,38 +97,72 @@ class BundleBuilder:
                 f"last of {self._qwen.decoder.layers} layers: it can't be pruned"
             )
 
-    def write_graphs(self) -> Iterator[str]:
-        """Write everything but the manifest; yields what is being worked on."""
+    def write_graphs(self, progress: Progress) -> None:
+        """Write everything but the manifest, going on where the same export was interrupted.
+
+        `progress` hears what is being worked on and the share of the time that is over.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / names.MANIFEST_FILE).unlink(missing_ok=True)
-        yield "V-JEPA"
+        progress("hashing the checkpoints", 0.0)
+        self._journal = Journal(self._folder, self._origin())
+        done = 0.0
+        for part, share, write in (
+            ("V-JEPA", 0.10, self._write_vjepa),
+            ("resampler", 0.05, self._write_resampler),
+            ("vision tower", 0.10, self._write_vision),
+            ("decoder", 0.65, self._write_decoder),
+            ("embeddings and tokenizer", 0.10, self._write_embeddings),
+        ):
+            progress(part, done)
+            with self._journal.part(part) as missing:
+                if missing:
+                    write(
+                        lambda over, part=part, past=done, of=share: progress(
+                            part, past + of * over
+                        )
+                    )
+            done += share
+        progress("written", 1.0)
+
+    def _write_vjepa(self, progress: Share) -> None:
         export_vjepa(self._vjepa, self._folder)
-        yield "resampler"
+
+    def _write_resampler(self, progress: Share) -> None:
         export_scene_half(self._gaze.resampler, self._vjepa, self._kept, self._folder)
         export_gaze_half(self._gaze.resampler, self._kept, self._folder)
-        yield "vision tower"
+
+    def _write_vision(self, progress: Share) -> None:
         VisionEmitter(self._qwen.vision_state(), self._qwen.vision).emit(self._folder)
-        yield "decoder"
+
+    def _write_decoder(self, progress: Share) -> None:
         emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, Float32Linear())
-        emitter.emit(self._folder)
-        yield "embeddings and tokenizer"
+        emitter.emit(
+            self._folder, lambda layer, layers: progress(layer / layers), self._journal.origin
+        )
+
+    def _write_embeddings(self, progress: Share) -> None:
         write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE)
         shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
 
     def compare(self, memory: int) -> Iterator[ParityFigure]:
         """Compare with PyTorch what was written. `memory`: bytes above which the decoder is
-        compared layer by layer instead of as a whole."""
+        compared layer by layer instead of as a whole, and one graph is loaded at a time."""
         bundle = Bundle(self._folder, self._unsigned())
-        models = Models(bundle)
-        if self._decoder_bytes() > memory:
-            yield from check_layers(bundle, self._weights, self._qwen.decoder)
-            # The other graphs need no decoder: the reference is built around an empty one.
-            reference = ReferenceModel.without_decoder(self._qwen, self._vjepa, self._gaze)
-            yield from check_graphs(models, reference)
+        if self._decoder_bytes() <= memory:
+            models = Models(bundle)
+            whole = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
+            yield from check_graphs(models, graph_cases(models, whole))
+            yield from check_decoder(models, whole)
             return
-        reference = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
-        yield from check_graphs(models, reference)
-        yield from check_decoder(models, reference)
+        models = Models(bundle, load=BriefEngine)
+        # The other graphs need no decoder: the reference is built around an empty one. It is gone
+        # before the engines come: two vision towers in float32 are five gigabytes.
+        reference = ReferenceModel.without_decoder(self._qwen, self._vjepa, self._gaze)
+        cases = graph_cases(models, reference)
+        del reference
+        yield from check_graphs(models, cases)
+        yield from check_layers(bundle, self._weights, self._qwen.decoder)
 
     def sign(self, parity: tuple[ParityFigure, ...]) -> Manifest:
         """Hash every file and write the manifest: from here on the folder is a bundle."""
@@ -134,6 +172,7 @@ class BundleBuilder:
         specs = {name: file_spec(self._folder / name) for name in sorted(files)}
         manifest = replace(self._unsigned(), parity=parity, files=specs)
         write_manifest(self._folder, manifest)
+        self._journal.close()
         return manifest
 
     def _decoder_bytes(self) -> int:
@@ -156,7 +195,7 @@ class BundleBuilder:
             prompt=prompt_pieces(Tokenizer.from_file(str(self._tokenizer_file))),
             settings=self._settings,
             quantization="float32",
-            provenance=self._provenance(),
+            provenance=self._provenance,
         )
 
     def _geometry(self) -> Geometry:
@@ -184,6 +223,16 @@ class BundleBuilder:
             ResamplerShape(self._kept, self._pruned, resampler.d_latent, resampler.n_blocks),
         )
 
+    def _origin(self) -> dict[str, str]:
+        """All that decides what the graphs hold."""
+        provenance = self._provenance
+        return {
+            **provenance.checkpoints,
+            **provenance.tools,
+            "vjepa pixels": str(self._sources.vjepa_pixels),
+        }
+
+    @cached_property
     def _provenance(self) -> Provenance:
         hashes = {f"qwen/{name}": digest for name, digest in self._qwen.hashes().items()}
         hashes["vjepa"] = sha256(self._sources.vjepa)

@@ -73,20 +73,25 @@ class DecoderEmitter:
         self._injected = injected_layers
         self._linears = linears
 
-    def emit(self, folder: Path, progress: Progress | None = None) -> Path:
+    def emit(self, folder: Path, progress: Progress | None = None, origin: str = "") -> Path:
         """Write the graph and its data file; returns the graph's path.
 
-        `progress` is called with (layers done, layers).
+        `progress` is called with (layers done, layers). An interrupted emission of the same
+        `origin` goes on after its last whole layer (see `GraphWriter`).
         """
         size = self._size
-        with GraphWriter(folder, names.DECODER) as graph:
-            self._split_residuals(graph)
-            norm, stream = self._first_norm(graph)
-            for layer in range(size.layers - 1):
+        with GraphWriter(folder, names.DECODER, origin) as graph:
+            if graph.stage:
+                norm, stream = f"norm.{graph.stage}", f"stream.{graph.stage}"
+            else:
+                self._split_residuals(graph)
+                norm, stream = self._first_norm(graph)
+            for layer in range(graph.stage, size.layers - 1):
                 branch, middle = self._layer(graph, layer, norm, stream)
                 norm, stream = self._skip_norm(
                     graph, f"layers.{layer + 1}.input_layernorm", middle, branch, layer + 1
                 )
+                graph.keep(layer + 1)
                 if progress:
                     progress(layer + 1, size.layers)
             self._last_layer_and_head(graph, norm, stream)

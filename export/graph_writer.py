@@ -1,11 +1,13 @@
 """Writes an ONNX graph node by node, its weights straight to an external data file.
 
-Nothing holds the model: a weight is written when it is added and then forgotten.
+Nothing holds the model: a weight is written when it is added and then forgotten. A long graph can
+be kept at stages, so that an interrupted export goes on from the last one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -18,24 +20,37 @@ from onnx import TensorProto, helper
 OPSET = 18
 CONTRIB = "com.microsoft"
 ALIGNMENT = 4096  # of a weight in the data file, so that it can be mapped
+STAGE, ORIGIN = "stage", "origin"
 
 
 class GraphWriter:
     """One graph under construction. Use as a context manager, `save` before leaving it.
 
     The data file is `<name>.onnx.data` beside the graph; small constants stay in the graph.
+    `stage` is the last one that was kept before an interruption, 0 where there is none; `facts` are
+    what was kept with it.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, origin: str = "") -> None:
+        """`origin` stands for all that decides what is written: only a graph that was kept with
+        the same one is continued. Without it none is kept."""
         self.path = folder / f"{name}.onnx"
         self.data_path = folder / f"{name}.onnx.data"
+        self.stage = 0
+        self.facts: dict[str, str] = {}
         self._name = name
+        self._origin = origin
+        self._kept_path = folder / f"{name}.onnx.kept"
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._data: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        self._data = self.data_path.open("wb")
+        end = self._continue() if self._origin and self._kept_path.is_file() else None
+        self._data = self.data_path.open("wb" if end is None else "r+b")
+        if end is not None:
+            self._data.seek(end)
+            self._data.truncate()
         return self
 
     def __exit__(
@@ -86,6 +101,39 @@ class GraphWriter:
         self._initializers.append(onnx.numpy_helper.from_array(values, name))
         return name
 
+    def keep(self, stage: int, facts: Mapping[str, str] | None = None) -> None:
+        """Keep what was added so far, so that an interruption costs no more than what follows."""
+        assert self._data is not None, "the writer is a context manager"
+        if not self._origin:
+            return
+        self._data.flush()
+        os.fsync(self._data.fileno())
+        graph = helper.make_graph(self._nodes, self._name, [], [], self._initializers)
+        model = helper.make_model(graph)
+        helper.set_model_props(model, {**(facts or {}), STAGE: str(stage), ORIGIN: self._origin})
+        written = self._kept_path.with_suffix(".writing")
+        written.write_bytes(model.SerializeToString())
+        written.replace(self._kept_path)
+
+    def _continue(self) -> int | None:
+        """Take up what was kept; where its data ends, or None if it can't be continued."""
+        model = onnx.load_model(self._kept_path, load_external_data=False)
+        facts = {entry.key: entry.value for entry in model.metadata_props}
+        if facts.pop(ORIGIN) != self._origin:
+            return None
+        ends = [
+            int(place["offset"]) + int(place["length"])
+            for tensor in model.graph.initializer
+            if (place := {entry.key: entry.value for entry in tensor.external_data})
+        ]
+        end = max(ends, default=0)
+        if not self.data_path.is_file() or self.data_path.stat().st_size < end:
+            return None
+        self._nodes = list(model.graph.node)
+        self._initializers = list(model.graph.initializer)
+        self.stage, self.facts = int(facts.pop(STAGE)), facts
+        return end
+
     def save(
         self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
     ) -> Path:
@@ -97,6 +145,7 @@ class GraphWriter:
         model = helper.make_model(graph, opset_imports=opsets, producer_name="gazeqwen-edge")
         model.ir_version = 10
         onnx.save_model(model, self.path)
+        self._kept_path.unlink(missing_ok=True)
         return self.path
 
 

@@ -68,9 +68,9 @@ def _torch_layer(
 ) -> NDArray[np.float32]:
     config = _config(geometry)
     module = Qwen2_5_VLDecoderLayer(config, layer).eval()
-    prefix = f"layers.{layer}."
-    state = {name: weights.tensor(prefix + name, torch.float32) for name in module.state_dict()}
-    module.load_state_dict(state)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(weights.tensor(f"layers.{layer}.{name}"))
     values = torch.from_numpy(hidden)
     places = torch.arange(TOKENS).expand(3, 1, TOKENS)
     rotary = Qwen2_5_VLRotaryEmbedding(config)(values, places)

@@ -6,15 +6,18 @@ injection that is silently lost looks like a working model), the last layer's re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from export.reference import ReferenceModel, ReferenceStep
 from runtime import manifest as names
+from runtime.engine import Arrays, Buffer, OnnxEngine
 from runtime.manifest import ParityFigure
 from runtime.models import Models
 
@@ -42,6 +45,36 @@ class Clip:
         return self.frames[2 * step : 2 * step + 2]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphCase:
+    """A step of a clip, gaze encodings by what they stand for, and PyTorch's outputs for them."""
+
+    name: str
+    clip: Clip
+    step: int
+    gazes: dict[str, NDArray[np.float32]]
+    features: NDArray[np.float32]
+    visual: NDArray[np.float32]
+    residuals: dict[str, NDArray[np.float32]]
+
+
+class BriefEngine:
+    """A graph that is loaded for each run and then forgotten, where not all fit in memory."""
+
+    name = "onnxruntime, one graph at a time"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def run(self, inputs: Arrays, into: Mapping[str, Buffer] | None = None) -> dict[str, Any]:
+        """Load, run, forget; see `runtime.engine.Engine`."""
+        return OnnxEngine(self._path).run(inputs, into)
+
+    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
+        """Allocate a zeroed buffer; see `runtime.engine.Engine`."""
+        return OnnxEngine(self._path).buffer(shape, dtype)
+
+
 def random_clip(
     models: Models, seed: int, grid: tuple[int, int], encodings: Sequence[NDArray | None]
 ) -> Clip:
@@ -67,14 +100,39 @@ def random_encoding(models: Models, seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).uniform(-1, 1, width).astype(np.float32)
 
 
-def check_graphs(models: Models, reference: ReferenceModel) -> Iterator[ParityFigure]:
-    """vjepa, vision and both halves of the resampler, at the live grid and at a ragged one."""
+def graph_cases(models: Models, reference: ReferenceModel) -> list[GraphCase]:
+    """Clips at the live grid and at a ragged one, and what PyTorch makes of them."""
     settings = models.bundle.manifest.settings
     live = (settings.live_height, settings.live_width)
+    cases = []
     for name, grid, step, steps in (("live grid", live, 0, 1), ("grid 3 x 5", (3, 5), 1, 3)):
         encodings = [random_encoding(models, seed) for seed in range(steps)]
         clip = random_clip(models, seed=steps, grid=grid, encodings=encodings)
-        yield from _graph_figures(models, reference, clip, step, name)
+        features = reference.features(torch.from_numpy(clip.frames))
+        gazes = {"gaze": encodings[step], "no active fixation": np.zeros_like(encodings[step])}
+        residuals = {
+            gaze: reference.residuals(features, step, steps, grid, torch.from_numpy(encoding))
+            for gaze, encoding in gazes.items()
+        }
+        visual = reference.visual(torch.from_numpy(clip.pair(step)))
+        kept = {gaze: values[:-1].numpy() for gaze, values in residuals.items()}
+        cases.append(GraphCase(name, clip, step, gazes, features.numpy(), visual.numpy(), kept))
+    return cases
+
+
+def check_graphs(models: Models, cases: Sequence[GraphCase]) -> Iterator[ParityFigure]:
+    """vjepa, vision and both halves of the resampler."""
+    for case in cases:
+        clip, step = case.clip, case.step
+        features = models.features(clip.frames)
+        yield figure(names.VJEPA, f"features, {case.name}", features, case.features)
+        visual = models.visual(clip.pair(step))
+        yield figure(names.VISION, f"visual embeddings, {case.name}", visual, case.visual)
+        scene = models.scene(features, step, clip.steps, clip.grid)
+        for gaze, encoding in case.gazes.items():
+            residuals = models.residuals(scene, encoding)
+            told = f"residuals, {gaze}, {case.name}"
+            yield figure(names.GAZE, told, residuals, case.residuals[gaze])
 
 
 def check_decoder(models: Models, reference: ReferenceModel) -> Iterator[ParityFigure]:
@@ -146,26 +204,6 @@ def figure(
     size = float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64))))
     difference = float(np.abs(ours - theirs).max())
     return ParityFigure(graph, case, difference, TOLERANCE * max(1.0, size))
-
-
-def _graph_figures(
-    models: Models, reference: ReferenceModel, clip: Clip, step: int, name: str
-) -> Iterator[ParityFigure]:
-    features = models.features(clip.frames)
-    their_features = reference.features(torch.from_numpy(clip.frames))
-    yield figure(names.VJEPA, f"features, {name}", features, their_features.numpy())
-    visual = models.visual(clip.pair(step))
-    their_visual = reference.visual(torch.from_numpy(clip.pair(step)))
-    yield figure(names.VISION, f"visual embeddings, {name}", visual, their_visual.numpy())
-    scene = models.scene(features, step, clip.steps, clip.grid)
-    gaze = clip.encodings[step]
-    assert gaze is not None
-    for case, encoding in (("gaze", gaze), ("no active fixation", np.zeros_like(gaze))):
-        residuals = models.residuals(scene, encoding)
-        theirs = reference.residuals(
-            their_features, step, clip.steps, clip.grid, torch.from_numpy(encoding)
-        )
-        yield figure(names.GAZE, f"residuals, {case}, {name}", residuals, theirs[:-1].numpy())
 
 
 def _without_last_module(step: ReferenceStep) -> ReferenceStep:

@@ -39,6 +39,7 @@ from export.vjepa import VJepaEncoder, VJepaGeometry
 from export.vjepa_checkpoint import ENCODER_KEY
 
 LORA_RANK, LORA_ALPHA = 8, 16.0
+WHOLE_FILE = "drawn.txt"  # what the checkpoints beside it were drawn from, all of them whole
 FLOAT_BYTES = 4  # of the encoder and the gaze checkpoint
 
 Progress = Callable[[int, int], None]
@@ -59,12 +60,20 @@ def write_random(
 ) -> RandomCheckpoints:
     """Write the checkpoints of one of SHAPES into `folder`; the same seed gives the same bytes.
 
-    `progress(done, total)` hears of bytes written. Raises CheckpointError for an unknown shape and
-    where the disk is too small.
+    What was written whole from the same shape and seed is left as it is. `progress(done, total)`
+    hears of bytes written. Raises CheckpointError for an unknown shape and where the disk is too
+    small.
     """
     if shape not in SHAPES:
         raise CheckpointError(f"unknown shape {shape!r}: choose one of {', '.join(SHAPES)}")
-    return _Writer(SHAPES[shape], seed, folder, progress).write()
+    writer = _Writer(SHAPES[shape], seed, folder, progress)
+    whole, origin = folder / WHOLE_FILE, f"{SHAPES[shape]} seed {seed}\n"
+    if whole.is_file() and whole.read_text(encoding="utf-8") == origin:
+        return writer.files
+    whole.unlink(missing_ok=True)
+    writer.write()
+    whole.write_text(origin, encoding="utf-8")
+    return writer.files
 
 
 class _Writer:
@@ -74,7 +83,7 @@ class _Writer:
         self._shape = shape
         self._seed = seed
         self._progress = progress
-        self._files = RandomCheckpoints(
+        self.files = RandomCheckpoints(
             folder / "qwen", folder / "vjepa.pt", folder / "gazeqwen.pt", shape.vjepa.pixels
         )
         self._qwen = _qwen_shapes(shape)
@@ -86,21 +95,20 @@ class _Writer:
             map(_elements, (self._vjepa, self._gaze, self._lora))
         )
 
-    def write(self) -> RandomCheckpoints:
-        self._files.qwen_folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._files.qwen_folder).free
+    def write(self) -> None:
+        self.files.qwen_folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.files.qwen_folder).free
         if free < self._total:
             raise CheckpointError(
-                f"{self._files.qwen_folder}: {self._total / 1e9:.1f} GB are needed and "
+                f"{self.files.qwen_folder}: {self._total / 1e9:.1f} GB are needed and "
                 f"{free / 1e9:.1f} GB are free"
             )
         self._write_qwen()
         self._write_vjepa()
         self._write_gaze()
-        return self._files
 
     def _write_qwen(self) -> None:
-        folder, shape = self._files.qwen_folder, self._shape
+        folder, shape = self.files.qwen_folder, self._shape
         tokenizer = train_tokenizer(CORPUS, shape.decoder.vocabulary)
         write_tokenizer(tokenizer, folder)
         _write_json(folder / "config.json", _config(shape, tokenizer))
@@ -116,7 +124,7 @@ class _Writer:
 
     def _write_vjepa(self) -> None:
         encoder = {f"module.backbone.{name}": tensor for name, tensor in self._draw(self._vjepa)}
-        torch.save({ENCODER_KEY: encoder}, self._files.vjepa_file)
+        torch.save({ENCODER_KEY: encoder}, self.files.vjepa_file)
 
     def _write_gaze(self) -> None:
         geometry = self._shape.resampler
@@ -126,7 +134,7 @@ class _Writer:
             "lora_state_dict": dict(self._draw(self._lora)),
             "lora_config": {"rank": LORA_RANK, "alpha": LORA_ALPHA},
         }
-        torch.save(content, self._files.gaze_file)
+        torch.save(content, self.files.gaze_file)
 
     def _draw(self, shapes: Mapping[str, Shape]) -> list[tuple[str, torch.Tensor]]:
         drawn = [(name, random_tensor(name, shape, self._seed)) for name, shape in shapes.items()]

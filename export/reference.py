@@ -20,7 +20,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging
 
 from export.gaze_checkpoint import GazeCheckpoint
-from export.qwen_checkpoint import QwenCheckpoint
+from export.qwen_checkpoint import VISION, QwenCheckpoint
 from export.resampler import GazeResampler
 from export.vision import CLIP_MEAN, CLIP_STD
 from export.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder
@@ -68,7 +68,9 @@ class ReferenceModel:
             config = Qwen2_5_VLConfig.from_pretrained(checkpoint.folder)
             qwen = Qwen2_5_VLForConditionalGeneration(config)
         tower = type(qwen.model.visual)._from_config(config.vision_config, dtype=torch.float32)
-        tower.load_state_dict(checkpoint.vision_state(torch.float32))
+        with torch.no_grad():
+            for name, parameter in tower.named_parameters():
+                parameter.copy_(checkpoint.tensor(VISION + name))
         qwen.model.visual = tower
         return cls(qwen, vjepa, gaze.resampler)
 

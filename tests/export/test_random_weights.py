@@ -14,7 +14,7 @@ from export.gaze_checkpoint import check_fit, load_gaze
 from export.qwen_checkpoint import QwenCheckpoint
 from export.random_shapes import SHAPES
 from export.random_tensors import PIECE, random_pieces, random_tensor
-from export.random_weights import write_random
+from export.random_weights import WHOLE_FILE, write_random
 from export.vjepa_checkpoint import load_vjepa
 
 # Parameters of the published models: Qwen2.5-0.5B (its decoder alone), Qwen2.5-VL-3B and 7B.
@@ -149,7 +149,8 @@ def test_the_same_seed_writes_the_same_bytes(written, tmp_path):
     )
     assert first == again
     changed = {path.name for path in first if first[path] != other[path]}
-    assert changed == {path.name for path in first if path.suffix in (".pt", ".safetensors")}
+    drawn = {path.name for path in first if path.suffix in (".pt", ".safetensors")}
+    assert changed == drawn | {WHOLE_FILE}
 
 
 def test_progress_reaches_its_total_and_never_goes_back(tmp_path):
@@ -182,6 +183,14 @@ def test_an_interrupted_folder_is_not_taken_for_a_checkpoint(tmp_path):
         write_random("tiny", 2, tmp_path, interrupt)
     with pytest.raises(CheckpointError, match="neither"):
         QwenCheckpoint.open(tmp_path / "qwen")
+
+
+def test_what_is_whole_is_not_drawn_again(tmp_path):
+    written, heard = write_random("tiny", 1, tmp_path), []
+    again = write_random("tiny", 1, tmp_path, lambda done, total: heard.append(done))
+    assert again == written and not heard
+    write_random("tiny", 2, tmp_path, lambda done, total: heard.append(done))
+    assert heard
 
 
 def test_an_unknown_shape_and_a_full_disk_are_refused(tmp_path, monkeypatch):

@@ -1,0 +1,169 @@
+"""Where a bundle's memory goes: `python -m benchmarks.memory BUNDLE`.
+
+All graphs are loaded as the live loop loads them, a step is encoded, a context is filled with it,
+and a question is answered; after each the process is weighed. `private` is memory of
+the process's own, `mapped` are pages of files, which the kernel can drop and read again. Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from runtime import manifest as names
+from runtime.bundle import Bundle
+from runtime.engine import Engine, OnnxEngine
+from runtime.errors import RuntimeFault
+from runtime.models import Models
+from runtime.questions import Asker, Question
+from runtime.stopwatch import Stopwatch
+
+STATUS_FILE = Path("/proc/self/status")
+KIBIBYTE, MEBIBYTE, GIBIBYTE = 1 << 10, 1 << 20, 1 << 30
+QUESTION = Question("What am I looking at?", ("a cup", "a knife", "a door", "a book"))
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """Resident memory of this process in bytes: its own, that of mapped files, the peak of both."""
+
+    private: int
+    mapped: int
+    peak: int
+
+    @property
+    def total(self) -> int:
+        """All of it now."""
+        return self.private + self.mapped
+
+    @classmethod
+    def now(cls) -> Resident:
+        """Weigh the process. Raises RuntimeFault where the system does not say."""
+        try:
+            lines = STATUS_FILE.read_text(encoding="ascii").splitlines()
+        except OSError as error:
+            raise RuntimeFault(
+                f"{STATUS_FILE} can't be read: this benchmark needs Linux"
+            ) from error
+        sizes = dict(line.split(":", 1) for line in lines)
+        private, mapped, shared, peak = (
+            int(sizes[name].split()[0]) * KIBIBYTE
+            for name in ("RssAnon", "RssFile", "RssShmem", "VmHWM")
+        )
+        return cls(private, mapped + shared, peak)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What the process weighed after `what`; `on_disk` are the bytes of a graph's files."""
+
+    what: str
+    on_disk: int | None
+    after: Resident
+
+
+def weigh(bundle: Bundle, tokens: int, threads: int) -> Iterator[Weighing]:
+    """Load every graph, fill a context of `tokens`, ask; weigh after each."""
+    yield Weighing("program", None, Resident.now())
+    loaded: list[Weighing] = []
+
+    def load(path: Path) -> Engine:
+        engine = OnnxEngine(path, threads)
+        files = (path, path.with_name(f"{path.name}.data"))
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        loaded.append(Weighing(path.stem, size, Resident.now()))
+        return engine
+
+    models = Models(bundle, load)
+    yield from loaded
+    asker = Asker(bundle)
+    settings = bundle.manifest.settings
+    grid = settings.live_height, settings.live_width
+    step, text = grid[0] * grid[1], len(asker.tokens(QUESTION))
+    least = len(bundle.manifest.prompt.before_video) + step + text
+    if tokens < least:
+        raise RuntimeFault(f"--tokens {tokens}: one step and a question take {least}")
+    context = models.context(grid, tokens)
+    rows = (bundle.folder / names.EMBEDDINGS_FILE).stat().st_size
+    yield Weighing(f"context of {tokens} tokens, embeddings", rows, Resident.now())
+    visual, residuals = _encoded_step(models, grid)
+    yield Weighing("a step encoded", None, Resident.now())
+    while context.room >= step + text:
+        context.append_step(visual, residuals)
+    yield Weighing(f"{context.steps} steps prefilled", None, Resident.now())
+    asker.ask(QUESTION, context, Stopwatch())
+    yield Weighing("a question answered", None, Resident.now())
+
+
+def _encoded_step(
+    models: Models, grid: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Visual embeddings and residuals of random frames, nothing looked at."""
+    geometry = models.bundle.manifest.geometry
+    side = geometry.vision.token_pixels
+    frames = np.random.default_rng(0).integers(
+        0, 256, (geometry.vjepa.frames, grid[0] * side, grid[1] * side, 3), np.uint8
+    )
+    scene = models.scene(models.features(frames), 0, 1, grid)
+    encoding = np.zeros(geometry.resampler.width, np.float32)
+    return models.visual(frames[:2]), models.residuals(scene, encoding)
+
+
+def table(bundle: Bundle, weighings: Sequence[Weighing]) -> Table:
+    """One row per weighing: what it added, and what the process weighed then."""
+    decoder = bundle.manifest.quantization
+    result = Table(title=f"{bundle.manifest.name} (decoder {decoder}), MiB")
+    result.add_column("after")
+    for heading in ("on disk", "private, added", "mapped, added", "resident", "peak"):
+        result.add_column(heading, justify="right")
+    before = Resident(0, 0, 0)
+    for weighing in weighings:
+        after = weighing.after
+        cells = (
+            weighing.on_disk,
+            after.private - before.private,
+            after.mapped - before.mapped,
+            after.total,
+            after.peak,
+        )
+        result.add_row(
+            weighing.what, *("" if size is None else f"{size / MEBIBYTE:.0f}" for size in cells)
+        )
+        before = after
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Weigh; returns the exit status: 1 after an error, which is one line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("--tokens", type=int, default=2048, help="in the context (default 2048)")
+    parser.add_argument("--threads", type=int, default=0, help="per operator (default: all cores)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    options = parser.parse_args(arguments)
+    try:
+        bundle = Bundle.open(options.bundle)
+        weighings = list(weigh(bundle, options.tokens, options.threads))
+    except RuntimeFault as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    Console().print(table(bundle, weighings))
+    peak = weighings[-1].after.peak
+    print(f"peak resident memory: {peak / GIBIBYTE:.2f} GiB")
+    if options.json:
+        content = {"bundle": bundle.manifest.name, "weighings": [asdict(w) for w in weighings]}
+        options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
