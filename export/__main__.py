@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from runtime.errors import RuntimeFault
-from runtime.manifest import ParityFigure, Settings
+from runtime.manifest import Accumulation, ParityFigure, Settings
 
 GIBIBYTE = 1 << 30
+INT4_ACCUMULATION: Accumulation = "float"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,6 +35,18 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     drawn.add_argument("--seed", type=int, default=0, help="of the random weights (default 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle")
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
+    parser.add_argument(
+        "--quant",
+        choices=("int4", "int8", "fp16", "float32"),
+        default="int4",
+        help="the decoder's weights (default int4: blocks of 32 weights with a scale each)",
+    )
+    parser.add_argument(
+        "--accumulate",
+        choices=("float", "int8"),
+        default=INT4_ACCUMULATION,
+        help="what int4 brings activations to before it multiplies (default %(default)s)",
+    )
     live = parser.add_argument_group("settings of the live loop, kept in the bundle")
     live.add_argument(
         "--live-grid", metavar="HxW", help="visual tokens of a step (default 9x12, tiny 3x4)"
@@ -82,9 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace, settings: Settings, console: Console) -> int:
     from export.builder import BundleBuilder
+    from export.quantization import linears
 
     checkpoints = _checkpoints(options, console)
-    builder = BundleBuilder(checkpoints, options.out, options.name or options.out.name, settings)
+    name = options.name or options.out.name
+    written = linears(options.quant, options.accumulate)
+    builder = BundleBuilder(checkpoints, options.out, name, settings, written)
     with _progress(console) as progress:
         task = progress.add_task("graphs", total=1.0)
         builder.write_graphs(

@@ -15,18 +15,19 @@ import onnx
 from tokenizers import Tokenizer
 
 from export.checkpoints import CheckpointError, sha256
-from export.decoder import DecoderEmitter, Float32Linear, write_embeddings
+from export.decoder import DecoderEmitter, write_embeddings
 from export.gaze_checkpoint import GazeCheckpoint, check_fit, load_gaze
 from export.graphs import export_gaze_half, export_scene_half, export_vjepa
 from export.journal import Journal
 from export.layer_parity import check_layers
 from export.parity import BriefEngine, check_decoder, check_graphs, graph_cases
+from export.quantization import Linears
 from export.qwen_checkpoint import QwenCheckpoint
 from export.reference import ReferenceModel
 from export.vision import VisionEmitter
 from export.vjepa import VJepaEncoder
 from export.vjepa_checkpoint import load_vjepa
-from export.weights import DecoderWeights
+from export.weights import DecoderWeights, RoundedWeights
 from runtime import manifest as names
 from runtime.bundle import Bundle, file_spec, write_manifest
 from runtime.manifest import (
@@ -38,6 +39,7 @@ from runtime.manifest import (
     PositionRule,
     PromptPieces,
     Provenance,
+    Quantization,
     ResamplerShape,
     Settings,
     TensorSpec,
@@ -75,12 +77,18 @@ class BundleBuilder:
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, folder: Path, name: str, settings: Settings
+        self,
+        checkpoints: Checkpoints,
+        folder: Path,
+        name: str,
+        settings: Settings,
+        linears: Linears,
     ) -> None:
         self._sources = checkpoints
         self._folder = folder
         self._name = name
         self._settings = settings
+        self._linears = linears
         self._qwen = QwenCheckpoint.open(checkpoints.qwen)
         self._vjepa: VJepaEncoder = load_vjepa(checkpoints.vjepa, checkpoints.vjepa_pixels)
         self._gaze: GazeCheckpoint = load_gaze(checkpoints.gaze)
@@ -136,23 +144,27 @@ class BundleBuilder:
         VisionEmitter(self._qwen.vision_state(), self._qwen.vision).emit(self._folder)
 
     def _write_decoder(self, progress: Share) -> None:
-        emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, Float32Linear())
+        emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, self._linears)
         emitter.emit(
             self._folder, lambda layer, layers: progress(layer / layers), self._journal.origin
         )
 
     def _write_embeddings(self, progress: Share) -> None:
-        write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE)
+        kind = self._linears.embedding_type
+        write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE, kind)
         shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
 
     def compare(self, memory: int) -> Iterator[ParityFigure]:
         """Compare with PyTorch what was written. `memory`: bytes above which the decoder is
         compared layer by layer instead of as a whole, and one graph is loaded at a time."""
         bundle = Bundle(self._folder, self._unsigned())
+        rounded = RoundedWeights(self._weights, self._linears)
         if self._decoder_bytes() <= memory:
             models = Models(bundle)
             whole = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
             yield from check_graphs(models, graph_cases(models, whole))
+            if self._linears.kind != "float32":
+                whole.replace_decoder(rounded.tensor)
             yield from check_decoder(models, whole)
             return
         models = Models(bundle, load=BriefEngine)
@@ -162,7 +174,7 @@ class BundleBuilder:
         cases = graph_cases(models, reference)
         del reference
         yield from check_graphs(models, cases)
-        yield from check_layers(bundle, self._weights, self._qwen.decoder)
+        yield from check_layers(bundle, rounded, self._qwen.decoder)
 
     def sign(self, parity: tuple[ParityFigure, ...]) -> Manifest:
         """Hash every file and write the manifest: from here on the folder is a bundle."""
@@ -194,9 +206,16 @@ class BundleBuilder:
             positions=PositionRule(self._qwen.vision.tokens_per_second),
             prompt=prompt_pieces(Tokenizer.from_file(str(self._tokenizer_file))),
             settings=self._settings,
-            quantization="float32",
+            quantization=self._quantization(),
             provenance=self._provenance,
         )
+
+    def _quantization(self) -> Quantization:
+        """As the written decoder says: an earlier run may have written it."""
+        graph = self._folder / f"{names.DECODER}.onnx"
+        facts = onnx.load(graph, load_external_data=False).metadata_props
+        self._linears.resume({fact.key: fact.value for fact in facts})
+        return self._linears.summary()
 
     def _geometry(self) -> Geometry:
         decoder, vision = self._qwen.decoder, self._qwen.vision
@@ -230,6 +249,7 @@ class BundleBuilder:
             **provenance.checkpoints,
             **provenance.tools,
             "vjepa pixels": str(self._sources.vjepa_pixels),
+            "precision": f"{self._linears.kind}, {self._linears.accumulation}",
         }
 
     @cached_property

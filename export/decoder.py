@@ -14,9 +14,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from onnx import ValueInfoProto
 
 from export.graph_writer import CONTRIB, GraphWriter, tensor_info
+from export.quantization import ROWS, Linears
 from export.qwen_config import DecoderGeometry
 from runtime import manifest as names
 
@@ -31,27 +33,6 @@ class WeightSource(Protocol):
         ...
 
 
-class LinearWriter(Protocol):
-    """Emits one matrix multiplication in one precision."""
-
-    def linear(
-        self, graph: GraphWriter, name: str, inputs: str, weight: torch.Tensor, output: str
-    ) -> str:
-        """Emit `output = inputs @ weight.T`; weight is float32, (out, in)."""
-        ...
-
-
-class Float32Linear:
-    """Weights as they are, in float32."""
-
-    def linear(
-        self, graph: GraphWriter, name: str, inputs: str, weight: torch.Tensor, output: str
-    ) -> str:
-        """Emit a MatMul with the transposed weight."""
-        matrix = graph.weight(f"{name}.weight", weight.T.contiguous().numpy())
-        return graph.node("MatMul", [inputs, matrix], [output])
-
-
 class DecoderEmitter:
     """Emits one decoder into `<folder>/decoder.onnx`.
 
@@ -64,7 +45,7 @@ class DecoderEmitter:
         weights: WeightSource,
         geometry: DecoderGeometry,
         injected_layers: tuple[int, ...],
-        linears: LinearWriter,
+        linears: Linears,
     ) -> None:
         if geometry.layers - 1 in injected_layers:
             raise ValueError("the last layer's residual reaches no logit: prune it before emitting")
@@ -82,6 +63,7 @@ class DecoderEmitter:
         size = self._size
         with GraphWriter(folder, names.DECODER, origin) as graph:
             if graph.stage:
+                self._linears.resume(graph.facts)
                 norm, stream = f"norm.{graph.stage}", f"stream.{graph.stage}"
             else:
                 self._split_residuals(graph)
@@ -91,13 +73,13 @@ class DecoderEmitter:
                 norm, stream = self._skip_norm(
                     graph, f"layers.{layer + 1}.input_layernorm", middle, branch, layer + 1
                 )
-                graph.keep(layer + 1)
+                graph.keep(layer + 1, self._linears.facts())
                 if progress:
                     progress(layer + 1, size.layers)
             self._last_layer_and_head(graph, norm, stream)
             if progress:
                 progress(size.layers, size.layers)
-            return graph.save(*self._interface())
+            return graph.save(*self._interface(), self._linears.facts())
 
     def _split_residuals(self, graph: GraphWriter) -> None:
         if self._injected:
@@ -137,7 +119,7 @@ class DecoderEmitter:
 
     def _attention(self, graph: GraphWriter, layer: int, norm: str) -> str:
         size, prefix = self._size, f"layers.{layer}.self_attn"
-        packed = torch.cat([self._float(f"{prefix}.{part}_proj.weight") for part in "qkv"])
+        packed = torch.cat([self._weights.tensor(f"{prefix}.{part}_proj.weight") for part in "qkv"])
         bias = torch.cat([self._float(f"{prefix}.{part}_proj.bias") for part in "qkv"])
         product = self._linears.linear(graph, f"{prefix}.qkv", norm, packed, f"{prefix}.product")
         offset = graph.weight(f"{prefix}.qkv.bias", bias.numpy())
@@ -192,7 +174,7 @@ class DecoderEmitter:
         )
 
     def _linear(self, graph: GraphWriter, name: str, inputs: str, output: str | None = None) -> str:
-        weight = self._float(f"{name}.weight")
+        weight = self._weights.tensor(f"{name}.weight")
         return self._linears.linear(graph, name, inputs, weight, output or f"{name}.product")
 
     def _vector(self, graph: GraphWriter, name: str) -> str:
@@ -229,9 +211,13 @@ class DecoderEmitter:
         return inputs, outputs
 
 
-def write_embeddings(weights: WeightSource, path: Path) -> None:
-    """The token embeddings as a float32 .npy file that runtime maps into memory."""
-    np.save(path, weights.tensor("embed_tokens.weight", dtype=torch.float32).numpy())
+def write_embeddings(weights: WeightSource, path: Path, dtype: DTypeLike) -> None:
+    """The token embeddings as a .npy file of this type, which runtime maps into memory."""
+    stored = weights.tensor("embed_tokens.weight")
+    table = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), tuple(stored.shape))
+    for start in range(0, len(table), ROWS):
+        table[start : start + ROWS] = stored[start : start + ROWS].float().numpy()
+    table.flush()
 
 
 def _residual(layer: int) -> str:

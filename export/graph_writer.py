@@ -135,15 +135,19 @@ class GraphWriter:
         return end
 
     def save(
-        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+        self,
+        inputs: Sequence[onnx.ValueInfoProto],
+        outputs: Sequence[onnx.ValueInfoProto],
+        facts: Mapping[str, str] | None = None,
     ) -> Path:
-        """Write the graph file; returns its path."""
+        """Write the graph file, with `facts` as its metadata; returns its path."""
         graph = helper.make_graph(
             self._nodes, self._name, list(inputs), list(outputs), self._initializers
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="gazeqwen-edge")
         model.ir_version = 10
+        helper.set_model_props(model, dict(facts or {}))
         onnx.save_model(model, self.path)
         self._kept_path.unlink(missing_ok=True)
         return self.path

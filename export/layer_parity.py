@@ -21,10 +21,10 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from export.graph_writer import tensor_info
-from export.parity import LEAST_CHANGE, figure
+from export.parity import LEAST_CHANGE, decoder_tolerance, figure
 from export.qwen_config import DecoderGeometry
 from export.reference import quiet
-from export.weights import DecoderWeights
+from export.weights import RoundedWeights
 from runtime import manifest as names
 from runtime.bundle import Bundle
 from runtime.engine import OnnxEngine
@@ -36,35 +36,42 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 def check_layers(
-    bundle: Bundle, weights: DecoderWeights, geometry: DecoderGeometry
+    bundle: Bundle, weights: RoundedWeights, geometry: DecoderGeometry
 ) -> Iterator[ParityFigure]:
-    """Every layer but the last with and without a residual, then the last layer with the head."""
+    """Every layer but the last with and without a residual, then the last layer with the head.
+
+    `weights`: as the emitted graph holds them.
+    """
+    tolerance = decoder_tolerance(bundle.manifest.quantization)
     graph = onnx.load(bundle.graph_path(names.DECODER), load_external_data=False)
     hidden = np.random.default_rng(5).normal(size=(1, TOKENS, geometry.width)).astype(np.float32)
     injected = bundle.manifest.geometry.resampler.injected_layers
     for layer in range(geometry.layers - 1):
         theirs = _torch_layer(weights, geometry, layer, hidden)
         plain = _emitted_layer(bundle, graph, layer, hidden, residual=0.0)
-        yield _figure(f"layer {layer}", plain, theirs)
+        yield _figure(f"layer {layer}", plain, theirs, tolerance)
         if layer in injected:
             added = _emitted_layer(bundle, graph, layer, hidden, residual=1.0)
-            yield _figure(f"layer {layer}, residual 1", added, theirs + 1.0)
+            yield _figure(f"layer {layer}, residual 1", added, theirs + 1.0, tolerance)
             change = float(np.abs(added - plain).max())
             case = f"a residual changes layer {layer}"
             yield ParityFigure(
                 names.DECODER, case, change, LEAST_CHANGE, must_change=True, layer_by_layer=True
             )
         hidden = theirs / np.sqrt(np.mean(theirs**2))
-    yield _head_figure(bundle, graph, weights, geometry, hidden)
+    ours, theirs = _head(bundle, graph, weights, geometry, hidden)
+    yield _figure("last layer and head", ours, theirs, tolerance)
 
 
-def _figure(case: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> ParityFigure:
-    plain = figure(names.DECODER, case, ours, theirs)
+def _figure(
+    case: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], tolerance: float
+) -> ParityFigure:
+    plain = figure(names.DECODER, case, ours, theirs, tolerance)
     return ParityFigure(plain.graph, case, plain.difference, plain.bound, layer_by_layer=True)
 
 
 def _torch_layer(
-    weights: DecoderWeights, geometry: DecoderGeometry, layer: int, hidden: NDArray[np.float32]
+    weights: RoundedWeights, geometry: DecoderGeometry, layer: int, hidden: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     config = _config(geometry)
     module = Qwen2_5_VLDecoderLayer(config, layer).eval()
@@ -110,21 +117,22 @@ def _emitted_layer(
     return results[outputs[0]] + results[outputs[1]]
 
 
-def _head_figure(
+def _head(
     bundle: Bundle,
     graph: onnx.ModelProto,
-    weights: DecoderWeights,
+    weights: RoundedWeights,
     geometry: DecoderGeometry,
     hidden: NDArray[np.float32],
-) -> ParityFigure:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits of the last token, the engine's and PyTorch's: (vocabulary,)."""
     last = geometry.layers - 1
     rows = {names.ROWS: np.array([TOKENS - 1], np.int64)}
     ours = _run_cut(bundle, graph, last, hidden, [names.LOGITS], rows)[names.LOGITS][0]
     final = torch.from_numpy(_torch_layer(weights, geometry, last, hidden)[0, -1])
     scale = torch.rsqrt(final.pow(2).mean() + geometry.rms_epsilon)
-    normed = final * scale * weights.tensor("norm.weight", torch.float32)
-    theirs = weights.tensor("lm_head.weight", torch.float32) @ normed
-    return _figure("last layer and head", ours, theirs.numpy())
+    normed = final * scale * weights.tensor("norm.weight")
+    theirs = torch.cat([rows @ normed for rows in weights.rows("lm_head.weight")])
+    return ours, theirs.numpy()
 
 
 def _run_cut(

@@ -18,10 +18,12 @@ from numpy.typing import DTypeLike, NDArray
 from export.reference import ReferenceModel, ReferenceStep
 from runtime import manifest as names
 from runtime.engine import Arrays, Buffer, OnnxEngine
-from runtime.manifest import ParityFigure
+from runtime.manifest import ParityFigure, Quantization
 from runtime.models import Models
 
 TOLERANCE = 1e-4  # of the larger of 1 and the root mean square of PyTorch's values
+ROUNDED_TOLERANCE = 1e-3  # the same for the decoder over the same rounded weights
+EIGHT_BIT_TOLERANCE = 0.3  # where activations are rounded too; a wrong layout is off by over 1
 LEAST_CHANGE = 1e-3  # of a logit, by a residual that is not zero
 LOGITS_CASE = "logits, with gaze"
 
@@ -135,8 +137,19 @@ def check_graphs(models: Models, cases: Sequence[GraphCase]) -> Iterator[ParityF
             yield figure(names.GAZE, told, residuals, case.residuals[gaze])
 
 
+def decoder_tolerance(quantization: Quantization) -> float:
+    """How near the logits have to come to PyTorch's over the same weights."""
+    if quantization.accumulation == "int8":
+        return EIGHT_BIT_TOLERANCE
+    return ROUNDED_TOLERANCE if quantization.kind == "int4" else TOLERANCE
+
+
 def check_decoder(models: Models, reference: ReferenceModel) -> Iterator[ParityFigure]:
-    """The logits after a clip of two steps: zero residual, gaze, and the last layer's residual."""
+    """The logits after a clip of two steps: zero residual, gaze, and the last layer's residual.
+
+    `reference`: over the weights as the decoder holds them.
+    """
+    tolerance = decoder_tolerance(models.bundle.manifest.quantization)
     settings = models.bundle.manifest.settings
     grid = (settings.live_height, settings.live_width)
     clip = random_clip(models, 7, grid, [random_encoding(models, 8), random_encoding(models, 9)])
@@ -145,8 +158,8 @@ def check_decoder(models: Models, reference: ReferenceModel) -> Iterator[ParityF
     gazed = reference_logits(models, reference, clip, steps)
     without_gaze = engine_logits(models, replace(clip, encodings=(None, None)))
     with_gaze = engine_logits(models, clip)
-    yield figure(names.DECODER, "logits, zero residual", without_gaze, plain)
-    yield figure(names.DECODER, LOGITS_CASE, with_gaze, gazed)
+    yield figure(names.DECODER, "logits, zero residual", without_gaze, plain, tolerance)
+    yield figure(names.DECODER, LOGITS_CASE, with_gaze, gazed, tolerance)
     change = float(np.abs(with_gaze - without_gaze).max())
     yield ParityFigure(
         names.DECODER, "a residual changes the logits", change, LEAST_CHANGE, must_change=True
@@ -198,12 +211,16 @@ def engine_logits(models: Models, clip: Clip) -> NDArray[np.float32]:
 
 
 def figure(
-    graph: str, case: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]
+    graph: str,
+    case: str,
+    ours: NDArray[np.float32],
+    theirs: NDArray[np.float32],
+    tolerance: float = TOLERANCE,
 ) -> ParityFigure:
     """The largest difference, against the tolerance for values of that size."""
     size = float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64))))
     difference = float(np.abs(ours - theirs).max())
-    return ParityFigure(graph, case, difference, TOLERANCE * max(1.0, size))
+    return ParityFigure(graph, case, difference, tolerance * max(1.0, size))
 
 
 def _without_last_module(step: ReferenceStep) -> ReferenceStep:

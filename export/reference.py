@@ -7,7 +7,7 @@ exported graphs, the split resampler, the merged weights or the runtime's positi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,14 @@ class ReferenceModel:
                 parameter.copy_(checkpoint.tensor(VISION + name))
         qwen.model.visual = tower
         return cls(qwen, vjepa, gaze.resampler)
+
+    @torch.no_grad()
+    def replace_decoder(self, tensor: Callable[[str], Tensor]) -> None:
+        """Put other float32 weights of the same shapes into the decoder, by canonical name."""
+        decoder, head = self.qwen.model.language_model, self.qwen.lm_head
+        head.weight = nn.Parameter(tensor("lm_head.weight"), requires_grad=False)
+        for name in decoder.state_dict():
+            decoder.get_parameter(name).copy_(tensor(name))
 
     @torch.no_grad()
     def features(self, frames: Tensor) -> Tensor:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from export.gaze_checkpoint import GazeCheckpoint
+from export.quantization import Linears
 from export.qwen_checkpoint import QwenCheckpoint
 
+EMBEDDINGS = "embed_tokens.weight"
+MATRICES = ("_proj.weight", "lm_head.weight")  # how the names end of what is multiplied with
 ADAPTED = re.compile(r"^layers\.(\d+)\.self_attn\.(q_proj|v_proj)\.weight$")
 
 
@@ -33,3 +37,26 @@ class DecoderWeights:
         stored = self._qwen.tensor(name)
         merged = stored.float() + self._gaze.lora_scale * (pair.up @ pair.down)
         return merged.to(dtype or stored.dtype)
+
+
+class RoundedWeights:
+    """The same weights as an engine has them: every matrix rounded as it is stored, in float32."""
+
+    def __init__(self, weights: DecoderWeights, linears: Linears) -> None:
+        self._weights = weights
+        self._linears = linears
+
+    def tensor(self, name: str) -> Tensor:
+        """One decoder tensor by its canonical name, float32."""
+        if name == EMBEDDINGS:
+            table = self._weights.tensor(name)
+            return torch.from_numpy(
+                table.float().numpy().astype(self._linears.embedding_type)
+            ).float()
+        if name.endswith(MATRICES):
+            return self._linears.rounded(self._weights.tensor(name))
+        return self._weights.tensor(name, torch.float32)
+
+    def rows(self, name: str) -> Iterator[Tensor]:
+        """A matrix some rows at a time."""
+        return self._linears.rounded_rows(self._weights.tensor(name))

@@ -60,8 +60,8 @@ class Bundle:
         return cls(folder, manifest)
 
     @cached_property
-    def embeddings(self) -> NDArray[np.float32]:
-        """The token embeddings, (vocabulary, D), mapped from the file."""
+    def embeddings(self) -> NDArray[np.floating]:
+        """The token embeddings, (vocabulary, D) float32 or float16, mapped from the file."""
         return np.load(self.folder / EMBEDDINGS_FILE, mmap_mode="r")
 
     @cached_property

@@ -28,7 +28,9 @@ class Screen:
         self, manifest: Manifest, engine: str, info: DeviceInfo, options: SessionOptions
     ) -> None:
         """What is about to run, on what, and how it looks at gaze."""
-        self._console.print(f"bundle   {escape(manifest.name)} ({manifest.quantization}), {engine}")
+        self._console.print(
+            f"bundle   {escape(manifest.name)} ({manifest.quantization.kind}), {engine}"
+        )
         if manifest.provenance.weights == "random":
             self._console.print(
                 "         [bold]the weights of this bundle are random: its answers mean nothing[/]"

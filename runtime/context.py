@@ -40,11 +40,11 @@ class Context:
         self,
         decoder: Engine,
         manifest: Manifest,
-        embeddings: NDArray[np.float32],
+        embeddings: NDArray[np.floating],
         grid: tuple[int, int],
         capacity: int,
     ) -> None:
-        """`embeddings`: the token embeddings, (vocabulary, D) float32, usually memory-mapped."""
+        """`embeddings`: the token embeddings, (vocabulary, D), usually memory-mapped."""
         shape = manifest.geometry.decoder
         self._decoder = decoder
         self._manifest = manifest
@@ -117,7 +117,8 @@ class Context:
         first = self._mark.next_text
         positions = text_positions(first, len(tokens))
         rows = np.array([len(tokens) - 1], np.int64) if wanted else NO_ROWS
-        logits, length = self._run(self._embeddings[tokens], positions, None, rows)
+        embeddings = self._embeddings[tokens].astype(np.float32)
+        logits, length = self._run(embeddings, positions, None, rows)
         self._mark = Mark(length, self._mark.steps, first + len(tokens))
         return logits.reshape(-1)
 

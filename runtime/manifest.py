@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FORMAT_VERSION = 1
+QuantizationKind = Literal["int4", "int8", "fp16", "float32"]
+Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
 EMBEDDINGS_FILE = "embeddings.npy"
 TOKENIZER_FILE = "tokenizer.json"
@@ -214,6 +216,21 @@ class ParityFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantization:
+    """How the decoder's matrices are stored.
+
+    `block`: weights that share a scale; None for a row each, or none. `accumulation`: what
+    activations are brought to before they are multiplied. `errors`: the relative error of the
+    weights by kind of matrix.
+    """
+
+    kind: QuantizationKind
+    block: int | None
+    accumulation: Accumulation
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a bundle comes from: sha256 of the checkpoint files, versions of the tools."""
 
@@ -241,7 +258,7 @@ class Manifest:
     positions: PositionRule
     prompt: PromptPieces
     settings: Settings
-    quantization: str
+    quantization: Quantization
     provenance: Provenance
     parity: tuple[ParityFigure, ...] = ()
     files: dict[str, FileSpec] = field(default_factory=dict)

@@ -14,7 +14,8 @@ def tiny_folder(tmp_path_factory):
     from export.__main__ import main
 
     folder = tmp_path_factory.mktemp("export") / "tiny"
-    assert main(["--random", "tiny", "--seed", "3", "--out", str(folder)]) == 0
+    drawn = ["--random", "tiny", "--seed", "3", "--quant", "float32"]
+    assert main([*drawn, "--out", str(folder)]) == 0
     return folder
 
 

@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from export.__main__ import main
-from export.decoder import DecoderEmitter, Float32Linear
+from export.decoder import DecoderEmitter
 from export.journal import JOURNAL_FILE, Journal
+from export.quantization import Float32Linears
 from export.qwen_checkpoint import QwenCheckpoint
 from export.weights import DecoderWeights
 from runtime import manifest as names
@@ -44,7 +45,7 @@ def emit(tiny_folder, tmp_path):
 
     def run(origin):
         emitter = DecoderEmitter(
-            DecoderWeights(qwen, None), qwen.decoder, (1, 3, 5), Float32Linear()
+            DecoderWeights(qwen, None), qwen.decoder, (1, 3, 5), Float32Linears()
         )
         return emitter.emit(tmp_path, origin=origin)
 
@@ -54,7 +55,7 @@ def emit(tiny_folder, tmp_path):
 def test_the_command_goes_on(tiny_folder, tmp_path, emitted, capsys):
     shutil.copytree(tiny_folder.with_name("tiny-checkpoints"), tmp_path / "tiny-checkpoints")
     out = tmp_path / "tiny"
-    command = ["--random", "tiny", "--seed", "3", "--out", str(out)]
+    command = ["--random", "tiny", "--seed", "3", "--quant", "float32", "--out", str(out)]
     out.mkdir()
     shutil.copyfile(tiny_folder / names.MANIFEST_FILE, out / names.MANIFEST_FILE)
     emitted.stop_at = 4
