@@ -63,6 +63,8 @@ class Screen:
         self._console.print(f"[bold]{escape(record.question)}[/]")
         self._console.print(f"  {escape(_answer_text(record))}{_truth(record)}")
         self._console.print(f"  [dim]{_ages(record)}; {_gaze(record)}; {_time(record)}[/]")
+        if record.note is not None and record.answer is not None:
+            self._console.print(f"  [yellow]{escape(record.note)}[/]")
 
     def alert(self, record: AlertRecord) -> None:
         """An alert, and how long after what set it off it came."""

@@ -1,7 +1,8 @@
 """Steps encoded: frames to visual embeddings and scene outputs, gaze to residuals.
 
 The scene half depends on the pair of frames alone and is kept for the newest pairs, so that a new
-gaze on the same frames costs the gaze half only.
+gaze on the same frames costs the gaze half only; and the newest residuals are kept for a question
+that finds gaze as it was.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.samples import Fixation
 from runtime.frame_timeline import FramePair
 from runtime.gaze_encoding import gaze_encoding
-from runtime.gaze_timeline import GazeView
 from runtime.models import Models, Scene
 from runtime.steps import Step, StepPlan
 from runtime.stopwatch import Stopwatch
@@ -28,6 +29,15 @@ class EncodedPair:
 
     visual: NDArray[np.float32]
     scene: Scene | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gazed:
+    """Residuals, and the pair of frames and the fixations that they are of."""
+
+    key: tuple[int, int]
+    fixations: tuple[Fixation, ...]
+    residuals: NDArray[np.float32]
 
 
 class Encoder:
@@ -45,6 +55,7 @@ class Encoder:
         self._use_gaze = use_gaze
         self._most_kept = kept
         self._kept: OrderedDict[tuple[int, int], EncodedPair] = OrderedDict()
+        self._newest: _Gazed | None = None
         geometry = models.bundle.manifest.geometry
         self._clip_frames = geometry.vjepa.frames
         self._encoding_width = geometry.resampler.width
@@ -52,7 +63,7 @@ class Encoder:
     def encode(self, plan: StepPlan, watch: Stopwatch) -> Step:
         """Encode a step; what was encoded of its frames before is used again."""
         pair = self.encode_pair(plan.pair, watch)
-        return Step(plan, pair.visual, self._residuals(pair, plan.gaze, watch))
+        return Step(plan, pair.visual, self._residuals(pair, plan, watch))
 
     def encode_pair(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
         """Everything that can be computed of a pair of frames before gaze is known."""
@@ -75,10 +86,15 @@ class Encoder:
             return EncodedPair(visual, self._models.scene(features, 0, 1, self._grid))
 
     def _residuals(
-        self, pair: EncodedPair, gaze: GazeView, watch: Stopwatch
+        self, pair: EncodedPair, plan: StepPlan, watch: Stopwatch
     ) -> NDArray[np.float32] | None:
         if pair.scene is None:
             return None
+        key, fixations, newest = plan.pair.key, plan.gaze.fixations, self._newest
+        if newest is not None and (newest.key, newest.fixations) == (key, fixations):
+            return newest.residuals
         with watch.stage("resampler.gaze"):
-            encoding = gaze_encoding(gaze.fixations, self._encoding_width)
-            return self._models.residuals(pair.scene, encoding)
+            encoding = gaze_encoding(fixations, self._encoding_width)
+            residuals = self._models.residuals(pair.scene, encoding)
+        self._newest = _Gazed(key, fixations, residuals)
+        return residuals

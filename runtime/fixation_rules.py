@@ -257,6 +257,8 @@ class NoFixations(FixationRule):
 
     needs_gaze = False
 
+    needs_gaze = False
+
     def feed(self, event: GazeEvent) -> Fixation | None:
         return None
 

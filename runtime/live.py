@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
@@ -18,6 +17,7 @@ from runtime.command_line import AskedQuestion, parse_arguments
 from runtime.console import Screen
 from runtime.encoder import Encoder
 from runtime.errors import QuestionError, RuntimeFault
+from runtime.interruption import Interruption
 from runtime.live_loop import LiveLoop, Stages
 from runtime.models import Models
 from runtime.questions import known_question
@@ -25,7 +25,7 @@ from runtime.record import Conditions, Recorder
 from runtime.released import ReleasedSession, answer_all
 from runtime.reports import Reporter
 from runtime.session import SessionOptions, gaze_timeline, step_planner
-from runtime.typed import TypedQuestions
+from runtime.typed import read_questions
 from runtime.watcher import Watcher
 
 
@@ -84,18 +84,22 @@ def watch(
         Encoder(models, grid, chosen.use_gaze),
         Watcher(models, grid, chosen.window_steps, screen.text),
     )
-    for question in due:
-        stages.watcher.asker.check(question.question)
+    for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
+        stages.watcher.asker.check(question)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     reporter = Reporter(screen, recorder, conditions, device.counts, gaze)
-    typed = TypedQuestions(capture, device.clock) if sys.stdin.isatty() else None
-    stays = bool(alerts) or not due or typed is not None
+    is_typed = sys.stdin.isatty()
+    if is_typed:
+        read_questions(capture, device.clock)
+    stays = bool(alerts) or not due or is_typed
     loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager=not options.fast)
-    try:
-        with screen.status(), suppress(KeyboardInterrupt):
-            loop.run(run_length(options, device))
-    finally:
-        reporter.close()
+    is_over = run_length(options, device)
+    with Interruption() as interruption:
+        try:
+            with screen.status():
+                loop.run(lambda: interruption.came or is_over())
+        finally:
+            reporter.close()
 
 
 def released_session(

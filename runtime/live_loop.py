@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, SimulatedClock
-from devices.device import Device
+from devices.device import Delivery, Device
 from runtime.alerts import YES, StandingAlert
 from runtime.capture import Capture
 from runtime.encoder import Encoder
-from runtime.frame_timeline import FramePair
+from runtime.errors import QuestionError
+from runtime.questions import HALTED
 from runtime.record import Conditions, answer_record
 from runtime.reports import Reporter
 from runtime.steps import Step, StepFact, StepPlan
 from runtime.stopwatch import Stopwatch
-from runtime.watcher import Watcher
+from runtime.watcher import Reply, Watcher
 from runtime.work import Encoded, EncoderQueue, GlanceWork, QuestionWork, StepWork, Work
 
 TICK = int(0.005 * NANOSECONDS)  # between two looks at the device
-NO_FRAME = "no scene frame has arrived yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,13 @@ class LiveLoop:
         reporter: Reporter,
         stays: bool,
         eager: bool,
+        on_delivery: Callable[[Delivery, int], None] = lambda delivery, now: None,
     ) -> None:
         """`stays`: whether to go on when every question is answered, until the device ends.
 
-        `eager`: whether to encode the newest pair of frames whenever there is time, so that a
-        question finds it encoded.
+        `eager`: whether to encode the newest frames with the newest gaze whenever there is time, so
+        that a question finds them encoded. `on_delivery` hears of all that the device delivers, and
+        when (Unix ns).
         """
         self._device = device
         self._stages = stages
@@ -62,10 +64,12 @@ class LiveLoop:
         self._reporter = reporter
         self._stays = stays
         self._eager = eager
+        self._on_delivery = on_delivery
         self._inbox = EncoderQueue()
         self._outbox: queue.SimpleQueue[Encoded | None] = queue.SimpleQueue()
         self._shown: StepFact | None = None
         self._failure: BaseException | None = None
+        self._halted = False
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Watch the device. On a simulated clock everything runs in this thread."""
@@ -96,6 +100,9 @@ class LiveLoop:
                 pass
             interrupted = stopped()
         finally:
+            self._halted = interrupted
+            if interrupted:
+                self._stages.watcher.asker.halt()
             self._inbox.close(discard=interrupted)
             for thread in threads:
                 thread.join()
@@ -109,11 +116,12 @@ class LiveLoop:
         delivery = self._device.poll()
         for line in delivery.notices:
             self._reporter.notice(line)
+        self._on_delivery(delivery, now)
         self._reporter.delivered(delivery)
         for work in capture.take_in(delivery, now):
             self._inbox.put(work)
-        if self._eager and (pair := capture.newest_pair(now)) is not None:
-            self._inbox.offer(pair)
+        if self._eager and (newest := capture.newest(now)) is not None:
+            self._inbox.offer(newest)
         self._reporter.tick(now, len(self._inbox), self._inbox.dropped_steps)
         done = capture.is_idle and (delivery.ended or not self._stays)
         if not done:
@@ -139,45 +147,53 @@ class LiveLoop:
             self._inbox.close(discard=True)
             self._outbox.put(None)
 
-    def _encode(self, taken: Work | FramePair) -> Encoded | None:
-        encoder = self._stages.encoder
-        if isinstance(taken, FramePair):
+    def _encode(self, taken: Work | StepPlan) -> Encoded | None:
+        if isinstance(taken, StepPlan):
             watch = Stopwatch()
-            encoder.encode_pair(taken, watch)
-            self._reporter.encoded(taken.newer_at)
+            self._encoded(taken, watch)
             self._reporter.spent(watch)
             return None
         if isinstance(taken, StepWork):
-            step = encoder.encode(taken.plan, taken.watch)
+            step = self._encoded(taken.plan, taken.watch)
             self._shown = StepFact.of(taken.plan)
-            self._reporter.encoded(taken.plan.pair.newer_at)
             return Encoded(taken, step)
         return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
 
+    def _encoded(self, plan: StepPlan, watch: Stopwatch) -> Step:
+        step = self._stages.encoder.encode(plan, watch)
+        self._reporter.encoded(plan.pair.newer_at, self._device.clock.now())
+        return step
+
     def _encoded_tail(self, plan: StepPlan | None, watch: Stopwatch) -> Step | None:
         """The tail step; None where the newest step shows the same, or nothing was seen yet."""
-        if plan is None or (self._shown is not None and self._shown.shows(plan)):
+        if plan is None or self._halted or (self._shown is not None and self._shown.shows(plan)):
             return None
-        step = self._stages.encoder.encode(plan, watch)
-        self._reporter.encoded(plan.pair.newer_at)
-        return step
+        return self._encoded(plan, watch)
 
     def _decode(self, encoded: Encoded) -> None:
         work, watcher = encoded.work, self._stages.watcher
-        if isinstance(work, StepWork) and encoded.step is not None:
+        if isinstance(work, QuestionWork):
+            self._answer(work, encoded.step)
+        elif self._halted:
+            return
+        elif isinstance(work, StepWork) and encoded.step is not None:
             watcher.append(encoded.step, work.watch)
             self._reporter.appended(work.plan, watcher.contexts)
             self._judge(work.plan.time, None, work.watch, work.plan)
-        elif isinstance(work, QuestionWork):
-            self._answer(work, encoded.step)
         elif isinstance(work, GlanceWork):
             self._judge(work.moment, encoded.step, work.watch, work.tail)
         self._reporter.spent(work.watch)
 
     def _answer(self, work: QuestionWork, tail: Step | None) -> None:
-        reply = None
-        if work.tail is not None:
-            (reply,) = self._stages.watcher.ask([work.question], tail, work.watch)
+        """Answer and report; a question that can't be answered gets a record that says why."""
+        reply, note = None, work.note
+        try:
+            if self._halted:
+                raise QuestionError(HALTED)
+            if work.tail is not None:
+                (reply,) = self._stages.watcher.ask([work.question], tail, work.watch)
+        except QuestionError as error:
+            note = "; ".join(filter(None, (str(error), note)))
         self._reporter.answered(
             answer_record(
                 work.question,
@@ -188,16 +204,13 @@ class LiveLoop:
                 reply.answer if reply else None,
                 work.watch.stages_ms(),
                 *self._reporter.streams(),
-                note=None if reply else NO_FRAME,
+                note=note,
             )
         )
 
     def _judge(self, moment: int, tail: Step | None, watch: Stopwatch, plan: StepPlan) -> None:
         """Ask every standing alert; questions that arrive meanwhile wait for this step only."""
-        if not self._alerts:
-            return
-        replies = self._stages.watcher.ask([a.question for a in self._alerts], tail, watch)
-        for alert, reply in zip(self._alerts, replies, strict=True):
+        for alert, reply in zip(self._alerts, self._judgements(tail, watch), strict=False):
             chance = (reply.answer.probabilities or {}).get(YES, 0.0)
             if not alert.judge(chance, moment):
                 continue
@@ -212,3 +225,13 @@ class LiveLoop:
                 *self._reporter.streams(),
             )
             self._reporter.raised(alert.text, record, plan, self._device.clock.now())
+
+    def _judgements(self, tail: Step | None, watch: Stopwatch) -> list[Reply]:
+        """One per standing alert; none when the run was ended meanwhile."""
+        if not self._alerts:
+            return []
+        try:
+            questions = [alert.question for alert in self._alerts]
+            return self._stages.watcher.ask(questions, tail, watch)
+        except QuestionError:
+            return []

@@ -20,6 +20,7 @@ from runtime.stopwatch import Stopwatch
 
 ALERT_SUFFIX = " Based on the video so far, should the alert be triggered?"
 YES_NO = ("Yes", "No")
+HALTED = "the run was ended before the answer was complete"
 QUESTION_TOKENS = 512  # room for a question's text in every context
 LETTERS = "ABCDEFGH"
 
@@ -74,6 +75,11 @@ class Asker:
         self._tokenizer = bundle.tokenizer
         self._prompt = bundle.manifest.prompt
         self._most_tokens = bundle.manifest.settings.max_new_tokens
+        self._halted = False
+
+    def halt(self) -> None:
+        """Answer nothing more, as soon as the running graph is done; any thread may say so."""
+        self._halted = True
 
     def check(self, question: Question) -> None:
         """Raise QuestionError for a question that can't be asked."""
@@ -101,8 +107,12 @@ class Asker:
         watch: Stopwatch,
         on_text: Callable[[str], None] = lambda piece: None,
     ) -> Answer:
-        """Ask in `context`, then rewind it. `on_text` hears of free text as it is generated."""
+        """Ask in `context`, then rewind it. `on_text` hears of free text as it is generated.
+
+        Raises QuestionError for a question that can't be asked, or not any more.
+        """
         self.check(question)
+        self._go_on()
         mark = context.mark()
         try:
             with watch.stage("question"):
@@ -142,9 +152,14 @@ class Asker:
                 shown = text
             if context.room == 0:
                 break
+            self._go_on()
             with watch.stage("decode"):
                 logits = context.append_text(np.array([token], np.int64))
         return Answer(self._tokenizer.decode(chosen), None, first_at)
+
+    def _go_on(self) -> None:
+        if self._halted:
+            raise QuestionError(HALTED)
 
 
 def _lettered(letter: str, option: str) -> str:

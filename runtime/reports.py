@@ -29,6 +29,7 @@ from runtime.stopwatch import Stopwatch
 
 SECOND = NANOSECONDS
 RECENT = 512  # frames whose fate may still change
+FRAME_AGE = "frame age when encoded"
 
 
 class FrameLedger:
@@ -71,6 +72,7 @@ class _Tally:
     frame_at: int | None = None
     gaze_at: int | None = None
     step_at: int | None = None
+    encoded_at: int | None = None
     second: int | None = None
     steps: int = 0
     steps_dropped: int = 0
@@ -117,10 +119,16 @@ class Reporter:
                 elif isinstance(sample, GazeSample):
                     self._tally.gaze_at = sample.captured_at
 
-    def encoded(self, captured_at: int) -> None:
-        """The pair whose newer frame was captured then (Unix ns) is encoded."""
+    def encoded(self, captured_at: int, now: int) -> None:
+        """The pair whose newer frame was captured then is encoded, at `now` (Unix ns).
+
+        How old its frame was then is told once per pair: gaze that is encoded anew does not count.
+        """
         with self._lock:
             self._ledger.encode(captured_at)
+            if captured_at != self._tally.encoded_at:
+                self._tally.encoded_at = captured_at
+                self._times.add({FRAME_AGE: age_ms(now, captured_at)})
 
     def spent(self, watch: Stopwatch) -> None:
         """A piece of work is done."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.device import Delivery, DeviceCounts, DeviceInfo
+from runtime.circumstances import circumstances
 from runtime.context_pool import MOST_CONTEXTS
 from runtime.encoder import Encoder
 from runtime.fixation_rules import (
@@ -30,8 +31,6 @@ from runtime.sampling import FRAMES_PER_STEP, sampling_rate
 from runtime.steps import StepPlanner
 from runtime.stopwatch import Stopwatch
 from runtime.watcher import Reply, Watcher
-
-NO_FRAME = "no scene frame has arrived yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +103,11 @@ class Session:
         self._planner.receive(delivery, now)
 
     def ready(self, moment: int) -> bool:
-        """Whether a question of `moment` (Unix ns) would find every step that falls before it.
+        """Whether everything captured up to `moment` (Unix ns) was received or is not waited for.
 
-        False for a frame interval at most, after a step was due and until it is decided.
+        Then every step that falls before it can be had, and a question of it may be asked.
         """
-        return self._planner.decided(moment)
+        return self._planner.known_until >= moment
 
     def advance(self, until: int) -> None:
         """Encode and append the steps that fall at or before `until` (Unix ns) and are decided."""
@@ -120,13 +119,14 @@ class Session:
         """Answer a question asked at `moment` (Unix ns), up to which `advance` was called."""
         self._watcher.asker.check(question)
         plan, watch = self._planner.tail(moment), self._new_watch()
+        note = circumstances(plan, moment, self._planner.start, self._planner.interval)
         if plan is None:
-            return self._record(question, moment, None, None, watch, note=NO_FRAME)
+            return self._record(question, moment, None, None, watch, note)
         newest = self._watcher.newest
         shown = newest is not None and newest.shows(plan)
         tail = None if shown else self._encoder.encode(plan, watch)
         (reply,) = self._watcher.ask([question], tail, watch)
-        return self._record(question, moment, reply, plan.gaze.gaze_at, watch)
+        return self._record(question, moment, reply, plan.gaze.gaze_at, watch, note)
 
     def _record(
         self,
@@ -135,7 +135,7 @@ class Session:
         reply: Reply | None,
         gaze_at: int | None,
         watch: Stopwatch,
-        note: str | None = None,
+        note: str | None,
     ) -> AnswerRecord:
         counts = self._counts()
         return answer_record(

@@ -87,6 +87,21 @@ class StepPlanner:
         """When the first step falls, Unix ns; None before the first frame if that decides it."""
         return self._start
 
+    @property
+    def interval(self) -> int:
+        """Nanoseconds from step to step."""
+        return round(self._interval * NANOSECONDS)
+
+    @property
+    def known_until(self) -> int:
+        """Up to this moment (Unix ns) nothing is still to come: what is decided of it is final.
+
+        So everything that rests on no later moment is the same however samples were delivered.
+        """
+        if not self._gaze.is_awaited:
+            return self._frames_until
+        return min(self._frames_until, self._gaze_until)
+
     def receive(self, delivery: Delivery, now: int) -> None:
         """Take in what a device delivered at `now` (Unix ns).
 
@@ -102,10 +117,6 @@ class StepPlanner:
         silent_until = now - PATIENCE
         self._frames_until = max(self._frames_until, delivery.frames_until, silent_until)
         self._gaze_until = max(self._gaze_until, delivery.gaze_until, silent_until)
-
-    def decided(self, moment: int) -> bool:
-        """Whether every step that falls at or before `moment` (Unix ns) can be had from `due`."""
-        return self._start is None or self._due_time() > moment or self._is_decided()
 
     def due(self, until: int) -> list[StepPlan]:
         """The steps that fall at or before `until` (Unix ns) and that nothing can change any more.
@@ -130,12 +141,16 @@ class StepPlanner:
             return None
         return StepPlan(None, moment, pair, self._gaze.view(moment))
 
+    def confirmed(self, until: int) -> list[int]:
+        """The moments up to `until` (Unix ns) at which a fixation came to count, each told once."""
+        return self._gaze.confirmed(until)
+
     def _is_decided(self) -> bool:
         """Whether nothing that is still to come can change the next step."""
         due = self._due_time()
         pair = self._frames.pair(due)
-        seen = pair is not None and pair.newer_at <= self._gaze_until
-        return due <= self._frames_until and seen
+        gaze_until = self._gaze_until if self._gaze.is_awaited else self._frames_until
+        return due <= self._frames_until and pair is not None and pair.newer_at <= gaze_until
 
     def _due_time(self) -> int:
         assert self._start is not None

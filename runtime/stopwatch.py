@@ -13,10 +13,15 @@ NANOSECONDS_PER_MILLISECOND = 1_000_000
 class Stopwatch:
     """Adds up the time of named stages. `timer` returns nanoseconds of any monotonic clock."""
 
-    def __init__(self, timer: Callable[[], int] = time.perf_counter_ns) -> None:
+    def __init__(
+        self,
+        timer: Callable[[], int] = time.perf_counter_ns,
+        spent: Mapping[str, int] | None = None,
+    ) -> None:
+        """`spent`: stages that are over, and the nanoseconds that they took."""
         self._timer = timer
-        self._spent: dict[str, int] = defaultdict(int)
-        self._began = timer()
+        self._spent: dict[str, int] = defaultdict(int, spent or {})
+        self._began = timer() - sum(self._spent.values())
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -29,7 +34,7 @@ class Stopwatch:
 
     @property
     def elapsed_ms(self) -> float:
-        """Milliseconds since it was made."""
+        """Milliseconds since it was made, and those of the stages that were over then."""
         return (self._timer() - self._began) / NANOSECONDS_PER_MILLISECOND
 
     def stages_ms(self) -> Mapping[str, float]:

@@ -6,12 +6,12 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-from runtime.frame_timeline import FramePair
 from runtime.questions import Question
 from runtime.steps import Step, StepPlan
 from runtime.stopwatch import Stopwatch
 
 MOST_STEPS = 2  # that may wait for the encoder; then the oldest is dropped
+DELIVERY = "delivery"  # the stage from a question's moment until all captured by then was delivered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,11 +24,15 @@ class StepWork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuestionWork:
-    """A question asked at `moment` (Unix ns), with the tail step of that moment, if any."""
+    """A question asked at `moment` (Unix ns), with the tail step of that moment, if any.
+
+    `note`: what a person should know about that moment.
+    """
 
     question: Question
     moment: int
     tail: StepPlan | None
+    note: str | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
 
 
@@ -53,7 +57,7 @@ class Encoded:
 
 
 class EncoderQueue:
-    """Work in the order it arose, and beside it the newest pair of frames, newest wins.
+    """Work in the order it arose, and beside it what is newest to be seen, newest wins.
 
     `dropped_steps` counts steps that gave way to newer ones. Safe to share between threads.
     """
@@ -61,7 +65,7 @@ class EncoderQueue:
     def __init__(self) -> None:
         self.dropped_steps = 0
         self._work: deque[Work] = deque()
-        self._pair: FramePair | None = None
+        self._newest: StepPlan | None = None
         self._changed = threading.Condition()
         self._closed = False
 
@@ -75,32 +79,32 @@ class EncoderQueue:
                 self.dropped_steps += 1
             self._changed.notify()
 
-    def offer(self, pair: FramePair) -> None:
-        """Replace the newest pair; one that was not encoded yet is forgotten."""
+    def offer(self, newest: StepPlan) -> None:
+        """Replace what is newest; what was so before and is not encoded yet is forgotten."""
         with self._changed:
-            self._pair = pair
+            self._newest = newest
             self._changed.notify()
 
-    def take(self, timeout: float | None) -> Work | FramePair | None:
-        """The next work, else the newest pair; None when closed, or after `timeout` seconds.
+    def take(self, timeout: float | None) -> Work | StepPlan | None:
+        """The next work, else the newest; None when closed, or after `timeout` seconds.
 
         With `timeout` None it waits until there is something or the queue is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._work or self._pair or self._closed, timeout)
+            self._changed.wait_for(lambda: self._work or self._newest or self._closed, timeout)
             if self._closed and not self._work:
                 return None
             if self._work:
                 return self._work.popleft()
-            pair, self._pair = self._pair, None
-            return pair
+            newest, self._newest = self._newest, None
+            return newest
 
     def close(self, discard: bool) -> None:
-        """Nothing more will come; `discard` drops what waits."""
+        """Nothing more will come; `discard` drops what waits, but for questions."""
         with self._changed:
             if discard:
-                self._work.clear()
-            self._pair = None
+                self._work = deque(work for work in self._work if isinstance(work, QuestionWork))
+            self._newest = None
             self._closed = True
             self._changed.notify_all()
 

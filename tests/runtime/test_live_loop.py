@@ -1,84 +1,15 @@
 """The live loop: nothing lost, nothing late, alerts raised once, the same answers anywhere."""
 
-import json
 import threading
 import time
 
 import pytest
+from loop_runner import CHOICE, OPTIONS, RealTimeDevice, SlowEncoder, run_loop
 from stand_in import MS, SECOND, START, ListedDevice, stream
 
-from devices.clock import SystemClock
 from runtime.alerts import AlertRule, StandingAlert
-from runtime.capture import Capture, DueQuestion
-from runtime.console import Screen
-from runtime.encoder import Encoder
-from runtime.live_loop import LiveLoop, Stages
-from runtime.questions import Question
-from runtime.record import Conditions, Recorder
-from runtime.reports import FrameLedger, Reporter
-from runtime.session import SessionOptions, gaze_timeline, step_planner
+from runtime.reports import FrameLedger
 from runtime.stage_times import StageTimes
-from runtime.watcher import Watcher
-
-CHOICE = Question("What is it?", ("a cup", "a knife", "a plate"))
-OPTIONS = SessionOptions(rule="velocity", window=8.0, rate=2.0)
-
-
-class RealTimeDevice(ListedDevice):
-    """The same samples on the host's clock."""
-
-    def connect(self):
-        info = super().connect()
-        self.clock = SystemClock(START)
-        return info
-
-
-class SlowEncoder(Encoder):
-    """Every pair of frames takes a given simulated time."""
-
-    clock = None
-    cost = 0
-
-    def _encode(self, pair, watch):
-        self.clock.sleep_until(self.clock.now() + self.cost)
-        return super()._encode(pair, watch)
-
-
-def run_loop(
-    models,
-    device,
-    out,
-    questions=(),
-    alerts=(),
-    eager=True,
-    cost=None,
-    stopped=None,
-    start=START,
-):
-    """Run a live loop over a device; returns its records by kind. Questions count from `start`."""
-    manifest = models.bundle.manifest
-    grid = manifest.settings.live_height, manifest.settings.live_width
-    with device as info:
-        gaze = gaze_timeline(OPTIONS, manifest.settings, info)
-        due = [DueQuestion(question, start + moment) for question, moment in questions]
-        capture = Capture(step_planner(models, OPTIONS, gaze), due, bool(alerts))
-        encoder = SlowEncoder(models, grid, use_gaze=True)
-        encoder.clock, encoder.cost = device.clock, cost or 0
-        watcher = Watcher(models, grid, OPTIONS.window_steps)
-        recorder = Recorder(out)
-        conditions = Conditions("causal", "test", "test")
-        reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze)
-        stages = Stages(capture, encoder, watcher)
-        loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
-        loop.run(stopped or (lambda: False))
-        reporter.close()
-        recorder.close()
-    records = [json.loads(line) for line in out.read_text().splitlines()]
-    return {
-        kind: [record for record in records if record["kind"] == kind]
-        for kind in ("answer", "alert", "second", "summary")
-    }
-
 
 ASKED = [(CHOICE, 700 * MS), (CHOICE, 1990 * MS), (CHOICE, 2000 * MS), (CHOICE, 3100 * MS)]
 
@@ -94,6 +25,20 @@ def test_threads_in_real_time_answer_as_one_thread_on_a_simulated_clock(tiny_mod
     threaded = run_loop(tiny_models, RealTimeDevice(samples), tmp_path / "b", ASKED)
     assert len(simulated["answer"]) == len(ASKED)
     assert exact(threaded["answer"]) == exact(simulated["answer"])
+
+
+@pytest.mark.parametrize("delay", [3 * MS, 130 * MS])
+def test_how_late_samples_arrive_changes_no_answer(tiny_models, tmp_path, delay):
+    """A question rests on what was captured by its moment, and on nothing captured after it."""
+    prompt = run_loop(tiny_models, ListedDevice(stream(4)), tmp_path / "a", ASKED, eager=False)
+    device = ListedDevice(stream(4, delay=delay))
+    late = run_loop(tiny_models, device, tmp_path / "b", ASKED, eager=False)
+    assert len(late["answer"]) == len(ASKED)
+    assert exact(late["answer"]) == exact(prompt["answer"])
+    for record in late["answer"]:
+        assert record["frame_age_ms"] <= 34 and record["gaze_age_ms"] <= 5
+        assert record["stages_ms"]["delivery"] >= delay / 4 / MS
+        assert record["ttft_ms"] > record["stages_ms"]["delivery"]
 
 
 def test_the_loop_answers_as_the_session_that_evaluation_runs(tiny_models, tmp_path):
