@@ -53,6 +53,14 @@ def _recording(options: DeviceOptions) -> Device:
     return RecordingDevice(options.path, options.fast, options.fixations)
 
 
+def _session(options: DeviceOptions) -> Device:
+    from devices.session import SessionDevice
+
+    if options.path is None:
+        raise DeviceError("the device 'session' needs --path: a folder that --session wrote")
+    return SessionDevice(options.path, options.fast)
+
+
 def _neon(options: DeviceOptions) -> Device:
     from devices.neon import NeonDevice
 
@@ -87,6 +95,7 @@ def _synthetic(options: DeviceOptions) -> Device:
 _DEVICES: dict[str, Callable[[DeviceOptions], Device]] = {
     "synthetic": _synthetic,
     "recording": _recording,
+    "session": _session,
     "neon": _neon,
     "core": _core,
     "webcam": _webcam,

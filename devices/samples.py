@@ -76,10 +76,10 @@ class Blink:
 
 @dataclass(frozen=True, slots=True)
 class KnownQuestion:
-    """A question that the source asks itself, because it knows the answer (synthetic wearer).
+    """A question that the source asks itself: a synthetic wearer, a session that is played again.
 
-    `options` are bare texts in the order of their letters; `answer` is the right letter.
-    `captured_at` is the moment at which it is asked.
+    `options` are bare texts in the order of their letters; `answer` is the right letter, None where
+    it is not known. `captured_at` is the moment at which it is asked.
     """
 
     captured_at: int
@@ -87,7 +87,7 @@ class KnownQuestion:
     task: str
     text: str
     options: tuple[str, ...]
-    answer: str
+    answer: str | None
 
 
 Sample = GazeSample | SceneFrame | Fixation | Blink | KnownQuestion

@@ -61,6 +61,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     _add_questions(parser.add_argument_group("questions and alerts"))
     _add_watching(parser.add_argument_group("how the stream is watched"))
     parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
+    parser.add_argument(
+        "--session", type=Path, metavar="DIR", help="save all that is received in a new folder"
+    )
+    parser.add_argument(
+        "--session-limit", type=float, default=20.0, metavar="GIB", help="its size at most"
+    )
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
         options.seconds = SYNTHETIC_SECONDS
@@ -77,7 +83,7 @@ def _seconds(text: str) -> float:
 
 
 def _add_device(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--path", type=Path, metavar="REC", help="recording: folder or video")
+    group.add_argument("--path", type=Path, metavar="REC", help="a recording or a session")
     group.add_argument(
         "--fixation-file", type=Path, metavar="CSV", help="of a plain video; or a folder to look in"
     )

@@ -24,6 +24,7 @@ from runtime.questions import known_question
 from runtime.record import Conditions, Recorder
 from runtime.released import ReleasedSession, answer_all
 from runtime.reports import Reporter
+from runtime.saving import Saving
 from runtime.session import SessionOptions, gaze_timeline, step_planner
 from runtime.typed import read_questions
 from runtime.watcher import Watcher
@@ -78,21 +79,21 @@ def watch(
     grid = manifest.settings.live_height, manifest.settings.live_width
     alerts = standing_alerts(options, device)
     gaze = gaze_timeline(chosen, manifest.settings, info)
-    capture = Capture(step_planner(models, chosen, gaze), due, bool(alerts), known_question)
-    stages = Stages(
-        capture,
-        Encoder(models, grid, chosen.use_gaze),
-        Watcher(models, grid, chosen.window_steps, screen.text),
-    )
+    watcher = Watcher(models, grid, chosen.window_steps, screen.text)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
-        stages.watcher.asker.check(question)
+        watcher.asker.check(question)
+    saving = Saving(options.session, device, info, options.session_limit)
+    planner = step_planner(models, chosen, gaze)
+    capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
+    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     reporter = Reporter(screen, recorder, conditions, device.counts, gaze)
     is_typed = sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
     stays = bool(alerts) or not due or is_typed
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager=not options.fast)
+    eager = not options.fast
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, saving.delivered)
     is_over = run_length(options, device)
     with Interruption() as interruption:
         try:
@@ -100,6 +101,7 @@ def watch(
                 loop.run(lambda: interruption.came or is_over())
         finally:
             reporter.close()
+            saving.close(screen.notice)
 
 
 def released_session(

@@ -116,10 +116,10 @@ class LiveLoop:
         delivery = self._device.poll()
         for line in delivery.notices:
             self._reporter.notice(line)
-        self._on_delivery(delivery, now)
         self._reporter.delivered(delivery)
         for work in capture.take_in(delivery, now):
             self._inbox.put(work)
+        self._on_delivery(delivery, now)
         if self._eager and (newest := capture.newest(now)) is not None:
             self._inbox.offer(newest)
         self._reporter.tick(now, len(self._inbox), self._inbox.dropped_steps)

@@ -1,0 +1,152 @@
+"""A saved session as a device: everything is delivered again as it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from devices.clock import SimulatedClock, SystemClock
+from devices.device import (
+    Delivery,
+    Device,
+    DeviceCounts,
+    DeviceError,
+    DeviceInfo,
+    StreamCounts,
+)
+from devices.samples import GazeSample, Sample, SceneFrame
+from devices.session.lines import (
+    FRAMES,
+    LINES,
+    Batch,
+    FrameLine,
+    last_poll,
+    read_batches,
+    read_head,
+)
+from devices.session.video import SavedFrames
+
+NOT_SAVED = "not saved"
+CUT_OFF = "cut off"
+
+
+class _PolledClock(SimulatedClock):
+    """Time goes from one saved delivery to the next, so that each is polled when it was."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__(start)
+        self.next_poll: int | None = None
+
+    def sleep_until(self, moment: int) -> None:
+        super().sleep_until(moment if self.next_poll is None else self.next_poll)
+
+
+class SessionDevice(Device):
+    """Plays a session. Questions that were asked while it was saved are asked again."""
+
+    def __init__(self, path: Path, fast: bool = False) -> None:
+        """`fast`: on a simulated clock, delivery by delivery; else in the time that it took."""
+        super().__init__()
+        self._path = path
+        self._fast = fast
+        self._playback: _Playback | None = None
+
+    def connect(self) -> DeviceInfo:
+        self.disconnect()
+        head = read_head(self._path)
+        if not (self._path / LINES).is_file():
+            raise DeviceError(f"{self._path}: the session has no {LINES}: it is not whole")
+        end = last_poll(self._path)
+        if end is None:
+            raise DeviceError(f"{self._path}: nothing was saved in this session")
+        self._newest_frame = self._newest_gaze = None
+        self._playback = playback = _Playback(self._path)
+        self._polled = _PolledClock(playback.next_at or end)
+        self.clock = self._polled if self._fast else SystemClock(playback.next_at)
+        starts_at = head.started_at if head.info.starts_at is None else head.info.starts_at
+        ends_at = end if head.info.ends_at is None else head.info.ends_at
+        name = f"session of {head.info.name}"
+        return replace(head.info, name=name, starts_at=starts_at, ends_at=ends_at)
+
+    def disconnect(self) -> None:
+        if self._playback is not None:
+            self._playback.close()
+
+    def counts(self) -> DeviceCounts:
+        if self._playback is None:
+            return DeviceCounts(StreamCounts(), StreamCounts())
+        return self._playback.counts()
+
+    def _collect(self) -> Delivery:
+        if self._playback is None:
+            raise DeviceError("the session is not open: connect first")
+        delivery = self._playback.play(self.clock.now())
+        self._polled.next_poll = self._playback.next_at
+        return delivery
+
+
+class _Playback:
+    """One pass through a session."""
+
+    def __init__(self, folder: Path) -> None:
+        self._batches: Iterator[Batch] = read_batches(folder)
+        self._next = next(self._batches, None)
+        self._video = SavedFrames(folder / FRAMES) if (folder / FRAMES).is_file() else None
+        self._until = 0, 0
+        self._is_cut = False
+        self._frames = 0
+        self._gaze = 0
+        self._dropped: Counter[str] = Counter()
+
+    @property
+    def next_at(self) -> int | None:
+        """When the next delivery was polled, Unix ns; None after the last."""
+        return self._next.polled_at if self._next else None
+
+    def play(self, now: int) -> Delivery:
+        """Everything that had been delivered by `now` (Unix ns) and was not played yet."""
+        samples: list[Sample] = []
+        notices: list[str] = []
+        while not self._is_cut and self._next is not None and self._next.polled_at <= now:
+            batch = self._next
+            samples += filter(None, map(self._sample, batch.samples))
+            notices += batch.notices
+            self._until = batch.frames_until, batch.gaze_until
+            self._next = next(self._batches, None)
+        if self._is_cut and self._next is not None:
+            notices.append("the frames of this session were cut off here: it ends")
+            self._next = None
+        return Delivery(tuple(samples), *self._until, tuple(notices), self._next is None)
+
+    def counts(self) -> DeviceCounts:
+        """What was played so far; frames whose pixels are not in the session are dropped."""
+        dropped = Counter({cause: n for cause, n in self._dropped.items() if n})
+        return DeviceCounts(
+            StreamCounts(self._frames, self._frames - dropped.total(), dropped),
+            StreamCounts(self._gaze, self._gaze),
+        )
+
+    def close(self) -> None:
+        """Close the files; what was played can still be asked for."""
+        self._batches = iter(())
+        self._next = None
+        if self._video is not None:
+            self._video.close()
+            self._video = None
+
+    def _sample(self, sample: Sample | FrameLine) -> Sample | None:
+        self._gaze += isinstance(sample, GazeSample)
+        if not isinstance(sample, FrameLine):
+            return sample
+        self._frames += 1
+        if not sample.saved:
+            self._dropped[NOT_SAVED] += 1
+            return None
+        pixels = self._video.next() if self._video is not None else None
+        if pixels is None:
+            self._dropped[CUT_OFF] += 1
+            self._is_cut = True
+            return None
+        return SceneFrame(sample.captured_at, sample.arrived_at, sample.index, pixels)

@@ -1,0 +1,186 @@
+"""Saving what a device delivers, on a thread of its own, in bounded memory and on bounded disk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+
+from devices.device import Delivery, DeviceError, DeviceInfo
+from devices.samples import KnownQuestion, Sample, SceneFrame
+from devices.session.lines import (
+    ASKED,
+    FORMAT,
+    FRAMES,
+    LINES,
+    FrameLine,
+    Head,
+    frame_line,
+    poll_line,
+    sample_line,
+    write_head,
+)
+from devices.session.video import FrameWriter
+
+MOST_BATCHES = 400  # deliveries that wait to be written, about two seconds
+MOST_FRAMES = 16  # frames that wait: 92 MB of Neon's
+DEFAULT_LIMIT = 20 << 30  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSession:
+    """What became of a session. `trouble`: one line if it was not saved whole."""
+
+    frames: int
+    lost_frames: int
+    lost_deliveries: int
+    bytes: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    samples: tuple[Sample, ...]
+    delivery: Delivery
+    polled_at: int
+
+
+class SessionWriter:
+    """Saves deliveries in a folder. All but the writing itself is done in its user's thread.
+
+    Where the disk or the compression can't keep up, frames are left out of the session, never held
+    up; `patient` waits for them instead, where time is simulated.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        info: DeviceInfo,
+        started_at: int,
+        patient: bool = False,
+        limit: int = DEFAULT_LIMIT,
+    ) -> None:
+        """`limit`: bytes after which nothing more is saved. Raises DeviceError for a bad folder."""
+        self._lines = _opened(folder)
+        write_head(folder, Head(FORMAT, started_at, info))
+        self._video_path = folder / FRAMES
+        self._video: FrameWriter | None = None
+        self._patient = patient
+        self._limit = limit
+        self._asked: list[KnownQuestion] = []
+        self._waiting: queue.Queue[_Batch | None] = queue.Queue(MOST_BATCHES)
+        self._frame_places = threading.BoundedSemaphore(MOST_FRAMES)
+        self._frames = self._lost_frames = self._lost_deliveries = self._bytes = 0
+        self._trouble: str | None = None
+        self._thread = threading.Thread(target=self._write_all, name="session")
+        self._thread.start()
+
+    def asked(
+        self, moment: int, text: str, options: Sequence[str] = (), truth: str | None = None
+    ) -> None:
+        """A person asked a question about `moment` (Unix ns): saved with the next delivery."""
+        self._asked.append(KnownQuestion(moment, moment, ASKED, text, tuple(options), truth))
+
+    def delivered(self, delivery: Delivery, polled_at: int) -> None:
+        """Save a delivery that was polled then (Unix ns); never blocks unless `patient`."""
+        asked, self._asked = tuple(self._asked), []
+        samples = (*asked, *(self._placed(sample) for sample in delivery.samples))
+        batch = _Batch(samples, delivery, polled_at)
+        try:
+            self._waiting.put(batch, block=self._patient)
+        except queue.Full:
+            self._lost_deliveries += 1
+            self._asked = [*asked, *self._asked]
+            for sample in samples:
+                self._leave_place(sample)
+
+    def close(self) -> SavedSession:
+        """Write what waits and close the files."""
+        self._waiting.put(None)
+        self._thread.join()
+        lost = self._lost_frames, self._lost_deliveries
+        if self._trouble is None and any(lost):
+            self._trouble = (
+                f"{lost[0]} frames and {lost[1]} deliveries came faster than they could be saved: "
+                "the session does not play back exactly"
+            )
+        return SavedSession(self._frames, *lost, self._bytes, self._trouble)
+
+    def _placed(self, sample: Sample) -> Sample | FrameLine:
+        """The sample; a frame for whose pixels there is no place left without them."""
+        if isinstance(sample, SceneFrame) and not self._frame_places.acquire(self._patient):
+            self._lost_frames += 1
+            return FrameLine(sample.captured_at, sample.arrived_at, sample.index, saved=False)
+        return sample
+
+    def _leave_place(self, sample: Sample | FrameLine) -> None:
+        if isinstance(sample, SceneFrame):
+            self._frame_places.release()
+
+    def _write_all(self) -> None:
+        try:
+            while (batch := self._waiting.get()) is not None:
+                if self._trouble is None:
+                    self._write(batch)
+                for sample in batch.samples:
+                    self._leave_place(sample)
+        finally:
+            self._close_files()
+
+    def _write(self, batch: _Batch) -> None:
+        try:
+            for sample in batch.samples:
+                self._put(self._line(sample))
+            self._put(poll_line(batch.delivery, batch.polled_at))
+            self._lines.flush()
+        except (OSError, av.FFmpegError) as error:
+            self._trouble = f"the session could not be saved any further: {error.strerror or error}"
+            return
+        if self._bytes > self._limit:
+            self._trouble = (
+                f"the session reached its limit of {self._limit / (1 << 30):.1f} GiB: what came "
+                "later is not in it"
+            )
+
+    def _put(self, line: bytes) -> None:
+        self._lines.write(line)
+        self._bytes += len(line)
+
+    def _line(self, sample: Sample | FrameLine) -> bytes:
+        if isinstance(sample, FrameLine):
+            return frame_line(sample)
+        if not isinstance(sample, SceneFrame):
+            return sample_line(sample)
+        height, width = sample.pixels.shape[:2]
+        if self._video is None:
+            self._video = FrameWriter(self._video_path, width, height)
+        saved = self._video.size == (width, height)
+        if saved:
+            self._bytes += self._video.write(sample.pixels, sample.captured_at)
+            self._frames += 1
+        else:
+            self._lost_frames += 1
+        return frame_line(FrameLine(sample.captured_at, sample.arrived_at, sample.index, saved))
+
+    def _close_files(self) -> None:
+        self._lines.close()
+        if self._video is not None:
+            try:
+                self._video.close()
+            except (OSError, av.FFmpegError) as error:
+                self._trouble = self._trouble or f"its last frames could not be saved: {error}"
+
+
+def _opened(folder: Path) -> BinaryIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise DeviceError(f"--session {folder}: the folder is not empty: give a new one")
+        return (folder / LINES).open("wb")
+    except OSError as error:
+        raise DeviceError(f"--session {folder}: {error.strerror}") from error
