@@ -55,6 +55,10 @@ class FrameTimeline:
         """Capture time of the oldest frame kept, Unix ns."""
         return self._frames[0].captured_at if self._frames else None
 
+    def __len__(self) -> int:
+        """How many frames are kept."""
+        return len(self._frames)
+
     def add(self, frame: SceneFrame) -> None:
         """Keep a frame; frames come in order of capture."""
         self._frames.append(_Kept(frame.captured_at, resized(frame.pixels, *self._size)))

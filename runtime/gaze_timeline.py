@@ -74,6 +74,10 @@ class GazeTimeline:
         self._guarded_at = 0
         self._begun: frozenset[int] = frozenset()
 
+    def __len__(self) -> int:
+        """How many events are kept."""
+        return len(self._events)
+
     def add(self, event: GazeEvent) -> None:
         """Take what was captured; what comes too late to change anything is counted as late."""
         if event.captured_at < self._settled_at:

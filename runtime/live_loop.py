@@ -82,10 +82,16 @@ class LiveLoop:
         more = True
         while more and not stopped():
             more = self._capture()
-            while (taken := self._inbox.take(timeout=0.0)) is not None:
-                encoded = self._encode(taken)
-                if encoded is not None:
-                    self._decode(encoded)
+            self._work_once()
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        """Do one thing that waits; whether there was any."""
+        taken = self._inbox.take(timeout=0.0)
+        if taken is not None and (encoded := self._encode(taken)) is not None:
+            self._decode(encoded)
+        return taken is not None
 
     def _run_threads(self, stopped: Callable[[], bool]) -> None:
         threads = [
@@ -122,7 +128,7 @@ class LiveLoop:
         self._on_delivery(delivery, now)
         if self._eager and (newest := capture.newest(now)) is not None:
             self._inbox.offer(newest)
-        self._reporter.tick(now, len(self._inbox), self._inbox.dropped_steps)
+        self._reporter.tick(now, self._inbox)
         done = capture.is_idle and (delivery.ended or not self._stays)
         if not done:
             clock.sleep_until(now + TICK)
@@ -151,17 +157,19 @@ class LiveLoop:
         if isinstance(taken, StepPlan):
             watch = Stopwatch()
             self._encoded(taken, watch)
+            self._reporter.kept_up(taken, self._device.clock.now())
             self._reporter.spent(watch)
             return None
         if isinstance(taken, StepWork):
             step = self._encoded(taken.plan, taken.watch)
+            self._reporter.kept_up(taken.plan, self._device.clock.now())
             self._shown = StepFact.of(taken.plan)
             return Encoded(taken, step)
         return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
 
     def _encoded(self, plan: StepPlan, watch: Stopwatch) -> Step:
         step = self._stages.encoder.encode(plan, watch)
-        self._reporter.encoded(plan.pair.newer_at, self._device.clock.now())
+        self._reporter.encoded(plan.pair.newer_at)
         return step
 
     def _encoded_tail(self, plan: StepPlan | None, watch: Stopwatch) -> Step | None:

@@ -156,7 +156,10 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class SummaryRecord:
-    """The end of a run."""
+    """The end of a run.
+
+    `glances_dropped`: confirmed fixations at which alerts were not judged, since newer work came.
+    """
 
     started_at: int | None
     ended_at: int | None
@@ -166,6 +169,7 @@ class SummaryRecord:
     alerts: int
     steps: int
     steps_dropped: int
+    glances_dropped: int
     frames: StreamFact
     gaze: StreamFact
     stages: dict[str, Percentiles]

@@ -13,6 +13,7 @@ from devices.samples import GazeSample, SceneFrame
 from runtime.console import Screen
 from runtime.gaze_timeline import GazeTimeline
 from runtime.record import (
+    NANOSECONDS_PER_MILLISECOND,
     AnswerRecord,
     Conditions,
     Recorder,
@@ -26,6 +27,7 @@ from runtime.record import (
 from runtime.stage_times import StageTimes
 from runtime.steps import StepPlan
 from runtime.stopwatch import Stopwatch
+from runtime.work import EncoderQueue
 
 SECOND = NANOSECONDS
 RECENT = 512  # frames whose fate may still change
@@ -76,6 +78,7 @@ class _Tally:
     second: int | None = None
     steps: int = 0
     steps_dropped: int = 0
+    glances_dropped: int = 0
     contexts: int = 0
     answers: int = 0
     known: int = 0
@@ -119,16 +122,21 @@ class Reporter:
                 elif isinstance(sample, GazeSample):
                     self._tally.gaze_at = sample.captured_at
 
-    def encoded(self, captured_at: int, now: int) -> None:
-        """The pair whose newer frame was captured then is encoded, at `now` (Unix ns).
-
-        How old its frame was then is told once per pair: gaze that is encoded anew does not count.
-        """
+    def encoded(self, captured_at: int) -> None:
+        """The pair whose newer frame was captured then (Unix ns) is encoded."""
         with self._lock:
             self._ledger.encode(captured_at)
+
+    def kept_up(self, plan: StepPlan, now: int) -> None:
+        """A step, or what was newest, is encoded at `now` (Unix ns): how old was its frame?
+
+        Told once per pair of frames: gaze that is encoded anew does not count.
+        """
+        captured_at = plan.pair.newer_at
+        with self._lock:
             if captured_at != self._tally.encoded_at:
                 self._tally.encoded_at = captured_at
-                self._times.add({FRAME_AGE: age_ms(now, captured_at)})
+                self._times.add({FRAME_AGE: (now - captured_at) / NANOSECONDS_PER_MILLISECOND})
 
     def spent(self, watch: Stopwatch) -> None:
         """A piece of work is done."""
@@ -163,18 +171,19 @@ class Reporter:
             self._recorder.write(record)
             self._screen.alert(record)
 
-    def tick(self, now: int, waiting: int, steps_dropped: int) -> None:
+    def tick(self, now: int, inbox: EncoderQueue) -> None:
         """Time has come to `now` (Unix ns); writes a record for every second of stream."""
         with self._lock:
             tally = self._tally
             tally.started_at = now if tally.started_at is None else tally.started_at
             tally.ended_at = now
-            tally.steps_dropped = steps_dropped
+            tally.steps_dropped = inbox.dropped_steps
+            tally.glances_dropped = inbox.dropped_glances
             second = (now - tally.started_at) // SECOND
             if tally.second is not None and second == tally.second:
                 return
             tally.second = second
-            record = self._second(now, waiting)
+            record = self._second(now, len(inbox))
             self._recorder.write(record)
             self._screen.second(record)
 
@@ -200,6 +209,7 @@ class Reporter:
                 alerts=tally.alerts,
                 steps=tally.steps,
                 steps_dropped=tally.steps_dropped,
+                glances_dropped=tally.glances_dropped,
                 frames=frames,
                 gaze=gaze,
                 stages=self._times.percentiles(),

@@ -162,10 +162,15 @@ def step_planner(
     models: Models, options: SessionOptions, gaze: GazeTimeline, start: int | None = None
 ) -> StepPlanner:
     """The planner of steps on the bundle's live grid; `start` (Unix ns) as in `StepPlanner`."""
+    return StepPlanner(frame_timeline(models, options), gaze, options.rate, start)
+
+
+def frame_timeline(models: Models, options: SessionOptions) -> FrameTimeline:
+    """The timeline that a session keeps of a device's frames, at the bundle's live size."""
     manifest = models.bundle.manifest
     pixels = manifest.geometry.vision.token_pixels
     height, width = manifest.settings.live_height * pixels, manifest.settings.live_width * pixels
-    return StepPlanner(FrameTimeline(height, width, options.rate), gaze, options.rate, start)
+    return FrameTimeline(height, width, options.rate)
 
 
 def fixation_rule(options: SessionOptions, settings: Settings, info: DeviceInfo) -> FixationRule:

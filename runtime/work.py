@@ -59,11 +59,14 @@ class Encoded:
 class EncoderQueue:
     """Work in the order it arose, and beside it what is newest to be seen, newest wins.
 
-    `dropped_steps` counts steps that gave way to newer ones. Safe to share between threads.
+    `dropped_steps` counts steps that gave way to newer ones; `dropped_glances` glances that gave
+    way to a newer one or to a step, at which alerts are judged anyway. Safe to share between
+    threads.
     """
 
     def __init__(self) -> None:
         self.dropped_steps = 0
+        self.dropped_glances = 0
         self._work: deque[Work] = deque()
         self._newest: StepPlan | None = None
         self._changed = threading.Condition()
@@ -72,6 +75,10 @@ class EncoderQueue:
     def put(self, work: Work) -> None:
         """Add work behind what waits; of too many steps the oldest is dropped."""
         with self._changed:
+            if not isinstance(work, QuestionWork):
+                waiting = len(self._work)
+                self._work = deque(w for w in self._work if not isinstance(w, GlanceWork))
+                self.dropped_glances += waiting - len(self._work)
             self._work.append(work)
             steps = [waiting for waiting in self._work if isinstance(waiting, StepWork)]
             if len(steps) > MOST_STEPS:

@@ -1,0 +1,254 @@
+"""Does the live loop hold out? `python -m benchmarks.soak`: one simulated hour at 30 and 200 Hz.
+
+Everything of the live loop runs but the models, which cost simulated time only (`--real` runs
+those of the bundle). Samples are lost, streams stall, eyes close. Then a shorter run on a machine
+that needs ten frame intervals for a pair of frames, with alerts but without questions, which go
+before steps. Every line of the table has a limit; the exit status is 1 if one is not met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
+from devices.clock import NANOSECONDS
+from runtime.alerts import AlertRule, StandingAlert
+from runtime.bundle import Bundle
+from runtime.capture import Capture, DueQuestion
+from runtime.command_line import MINI
+from runtime.console import Screen
+from runtime.encoder import Encoder
+from runtime.errors import RuntimeFault
+from runtime.frame_timeline import SLACK, FrameTimeline
+from runtime.gaze_timeline import GazeTimeline
+from runtime.live_loop import TICK, LiveLoop, Stages
+from runtime.models import Models
+from runtime.questions import Question
+from runtime.record import Conditions, Record, Recorder, SecondRecord, SummaryRecord
+from runtime.reports import FRAME_AGE, Reporter
+from runtime.sampling import FRAMES_PER_STEP, sampling_rate
+from runtime.session import SessionOptions, frame_timeline, gaze_timeline
+from runtime.steps import PATIENCE, StepPlanner
+from runtime.watcher import Watcher
+from runtime.work import MOST_STEPS
+
+INTERVAL = NANOSECONDS // FRAME_RATE
+QUESTION_EVERY = 20  # seconds
+WARM_UP = 0.15  # of a run
+SLOPE_LIMIT = 1.0  # MiB per hour
+LEAST_FOR_SLOPE = 600.0  # seconds of stream: in less, a few pages look like a slope
+BEHIND = 0.5  # seconds that the loop may lag behind the stream for a long encode
+OVERLOAD = 10  # times a frame interval per pair of frames
+QUESTION = Question("What is it?", ("a cup", "a knife"))
+MILLISECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One figure beside its limit. `unit` may be empty."""
+
+    name: str
+    figure: float
+    limit: float
+    unit: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.figure <= self.limit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Soak:
+    """What a run left behind. `memory`: stream seconds and MiB resident, a row for each second."""
+
+    summary: SummaryRecord
+    memory: NDArray[np.float64]
+    most_waiting: int
+    most_events: int
+    most_frames: int
+
+    def slope(self) -> float | None:
+        """Growth of the resident memory after warm-up, MiB per hour; None where it is unknown."""
+        steady = self.memory[round(WARM_UP * len(self.memory)) :]
+        if len(steady) < 2 or np.isnan(steady).any():
+            return None
+        return float(np.polyfit(steady[:, 0], steady[:, 1], 1)[0] * 3600)
+
+
+class Observer(Recorder):
+    """Takes the records of a run and looks at memory and queues with each second's."""
+
+    def __init__(self, frames: FrameTimeline, gaze: GazeTimeline) -> None:
+        super().__init__(None)
+        self.most_waiting = self.most_events = self.most_frames = 0
+        self._frames, self._gaze = frames, gaze
+        self._memory: list[tuple[float, float]] = []
+
+    def write(self, record: Record) -> None:
+        if isinstance(record, SecondRecord):
+            self._memory.append(((record.at - START) / NANOSECONDS, resident()))
+            self.most_waiting = max(self.most_waiting, record.waiting)
+            self.most_events = max(self.most_events, len(self._gaze))
+            self.most_frames = max(self.most_frames, len(self._frames))
+
+    def soak(self, summary: SummaryRecord) -> Soak:
+        """What was seen of the run that ended so."""
+        memory = np.array(self._memory).reshape(-1, 2)
+        return Soak(summary, memory, self.most_waiting, self.most_events, self.most_frames)
+
+
+def soak(
+    bundle: Bundle, seconds: float, cost: int, asked: Sequence[float] = (), real: bool = False
+) -> Soak:
+    """Run the live loop for so many simulated seconds; a pair of frames costs `cost` ns of them.
+
+    `asked`: when questions are asked, in seconds. `real`: with the bundle's own models, which cost
+    no simulated time.
+    """
+    device = SimulatedStream(seconds)
+    models = Models(bundle) if real else SimulatedModels(bundle, device.clock, cost)
+    settings = bundle.manifest.settings
+    grid = settings.live_height, settings.live_width
+    with device as info:
+        options = SessionOptions.of(settings, info, rule="velocity")
+        gaze = gaze_timeline(options, settings, info)
+        frames = frame_timeline(models, options)
+        planner = StepPlanner(frames, gaze, options.rate)
+        due = [DueQuestion(QUESTION, START + round(at * NANOSECONDS)) for at in asked]
+        alerts = [StandingAlert("Tell me when I look at the knife.", AlertRule())]
+        stages = Stages(
+            Capture(planner, due, glances=True),
+            Encoder(models, grid, use_gaze=True),
+            Watcher(models, grid, options.window_steps),
+        )
+        conditions = Conditions("causal", bundle.manifest.name, models.engine_name)
+        observer = Observer(frames, gaze)
+        screen = Screen(Console(quiet=True))
+        reporter = Reporter(screen, observer, conditions, device.counts, gaze)
+        LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=True).run()
+        return observer.soak(reporter.close())
+
+
+def resident() -> float:
+    """MiB of this process in memory; not a number where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("nan")
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def hour_findings(run: Soak, seconds: float, asked: int) -> list[Finding]:
+    """What is asked of a run on a machine that keeps up."""
+    interval = FRAMES_PER_STEP / sampling_rate(30.0)
+    span = interval + PATIENCE / NANOSECONDS + BEHIND
+    found = [
+        *accounts(run.summary),
+        Finding("questions without a record", asked - run.summary.answers, 0),
+        Finding("steps dropped", run.summary.steps_dropped, 0),
+        Finding("work waiting for the encoder", run.most_waiting, MOST_STEPS + 2),
+        Finding("gaze events kept", run.most_events, round(span * (GAZE_RATE + FRAME_RATE))),
+        Finding("frames kept", run.most_frames, round((span + SLACK) * FRAME_RATE)),
+    ]
+    slope = run.slope()
+    if slope is not None and seconds >= LEAST_FOR_SLOPE:
+        found.append(Finding("growth of resident memory", slope, SLOPE_LIMIT, "MiB per hour"))
+    return found
+
+
+def overload_findings(run: Soak, cost: int) -> list[Finding]:
+    """What is asked of a run on a machine that does not keep up: frames dropped, never a lag.
+
+    Besides the two encode times and the frame interval, the loop looks once a tick.
+    """
+    limit = (2 * cost + INTERVAL + TICK) / MILLISECOND
+    age = run.summary.stages[FRAME_AGE].max
+    used, received = run.summary.frames.used, run.summary.frames.received
+    return [
+        *(
+            replace(finding, name=f"overloaded: {finding.name}")
+            for finding in accounts(run.summary)
+        ),
+        Finding("overloaded: age of a step when it is encoded", age, limit, "ms"),
+        Finding("overloaded: share of frames encoded", used / received, 1.1 * INTERVAL / cost),
+    ]
+
+
+def accounts(summary: SummaryRecord) -> list[Finding]:
+    """How many samples are unaccounted for: received - used - dropped by cause."""
+    return [
+        Finding(
+            f"{noun} unaccounted for",
+            abs(fact.received - fact.used - sum(fact.dropped.values())),
+            0,
+        )
+        for noun, fact in (("frames", summary.frames), ("gaze", summary.gaze))
+    ]
+
+
+def table(findings: Sequence[Finding]) -> Table:
+    """Every figure beside its limit."""
+    result = Table("", "figure", "limit", "", box=None)
+    for found in findings:
+        verdict = "met" if found.is_met else "[bold]NOT met[/]"
+        figures = (f"{value:.4g} {found.unit}" for value in (found.figure, found.limit))
+        result.add_row(found.name, *figures, verdict)
+    return result
+
+
+def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="of simulated stream")
+    parser.add_argument("--overloaded-seconds", type=float, default=300.0)
+    parser.add_argument("--real", action="store_true", help="run the bundle's models (hours)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
+    return parser.parse_args(command_line)
+
+
+def main(command_line: Sequence[str] | None = None) -> int:
+    """The exit status: 1 after an error, or where a limit is not met."""
+    options = arguments(command_line)
+    try:
+        bundle = Bundle.open(options.bundle)
+    except RuntimeFault as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    console = Console()
+    asked = np.arange(QUESTION_EVERY, options.seconds, QUESTION_EVERY).tolist()
+    run = soak(bundle, options.seconds, INTERVAL // 2, asked, options.real)
+    cost = OVERLOAD * INTERVAL
+    overloaded = soak(bundle, options.overloaded_seconds, cost)
+    findings = [
+        *hour_findings(run, options.seconds, len(asked)),
+        *overload_findings(overloaded, cost),
+    ]
+    console.print(table(findings))
+    if options.json is not None:
+        facts = {
+            "seconds": options.seconds,
+            "bundle": bundle.manifest.name,
+            "models": "real" if options.real else "simulated",
+            "findings": [asdict(found) | {"met": found.is_met} for found in findings],
+            "summary": run.summary,
+            "memory": run.memory.round(3).tolist(),
+        }
+        options.json.write_bytes(msgspec.json.encode(facts))
+    return 0 if all(found.is_met for found in findings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The soak in small: accounts that add up, bounds that hold, and findings that can fail."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.simulated import SimulatedStream
+from benchmarks.soak import (
+    INTERVAL,
+    OVERLOAD,
+    Finding,
+    Soak,
+    accounts,
+    hour_findings,
+    main,
+    overload_findings,
+    soak,
+)
+from devices.clock import NANOSECONDS
+from runtime.bundle import Bundle
+from runtime.record import StreamFact
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_folder):
+    return Bundle.open(tiny_folder)
+
+
+def test_two_minutes_keep_every_bound(bundle):
+    run = soak(bundle, 120.0, INTERVAL // 2, asked=[20.0, 40.0, 61.0])
+    for finding in hour_findings(run, 120.0, asked=3):
+        assert finding.is_met, finding
+    # Ninety-seven frames of a hundred arrive; two seconds of silence at 20 s.
+    assert run.summary.frames.received == 120 * 30 + 1 - 2 * 30
+    assert run.summary.gaze.received == 120 * 200 + 1 - 2 * 200
+    assert run.summary.frames.dropped["lost on the way"] > 30
+    assert run.summary.steps == 61
+    assert len(run.memory) >= 120
+
+
+def test_an_overloaded_machine_drops_frames_and_never_lags(bundle):
+    cost = OVERLOAD * INTERVAL
+    run = soak(bundle, 60.0, cost)
+    for finding in overload_findings(run, cost):
+        assert finding.is_met, finding
+    assert run.summary.frames.used == pytest.approx(60 * NANOSECONDS / cost, rel=0.1)
+    assert run.summary.steps >= 30
+    # The same machine with half the bound in its limits would fail.
+    assert not all(finding.is_met for finding in overload_findings(run, cost // 2))
+
+
+def test_the_real_models_of_a_small_bundle(bundle):
+    run = soak(bundle, 4.0, 0, asked=[2.0], real=True)
+    for finding in hour_findings(run, 4.0, asked=1):
+        assert finding.is_met, finding
+    assert run.summary.frames.used >= 100
+
+
+def test_memory_that_grows_is_found():
+    class Summary:
+        frames = gaze = StreamFact(5, 2, {"lost": 2})
+        answers = 0
+        steps_dropped = 0
+
+    seconds = np.arange(3600.0)
+    growing = np.stack([seconds, 100 + seconds / 1800], axis=1)
+    run = Soak(Summary(), growing, 0, 0, 0)
+    assert run.slope() == pytest.approx(2.0)
+    failed = [finding.name for finding in hour_findings(run, 3600.0, 0) if not finding.is_met]
+    assert failed == ["frames unaccounted for", "gaze unaccounted for", "growth of resident memory"]
+    assert [finding.figure for finding in accounts(Summary())] == [1, 1]
+
+
+def test_a_stream_is_the_same_however_it_is_polled():
+    def samples(tick):
+        device = SimulatedStream(40.0)
+        found = []
+        with device:
+            while not (delivery := device.poll()).ended:
+                found += delivery.samples
+                device.clock.sleep_until(device.clock.now() + tick)
+            return [
+                (type(s).__name__, s.captured_at) for s in (*found, *delivery.samples)
+            ], device.counts()
+
+    fine, coarse = samples(7_000_000), samples(130_000_000)
+    assert sorted(fine[0]) == sorted(coarse[0])
+    assert fine[1] == coarse[1]
+
+
+def test_the_command_prints_a_table_and_writes_its_figures(tiny_folder, tmp_path, capsys):
+    out = tmp_path / "soak.json"
+    options = ["--bundle", str(tiny_folder), "--seconds", "30", "--overloaded-seconds", "20"]
+    assert main([*options, "--json", str(out)]) == 0
+    assert "frames unaccounted for" in capsys.readouterr().out
+    facts = json.loads(out.read_text())
+    assert all(finding["met"] for finding in facts["findings"])
+    assert facts["models"] == "simulated" and facts["summary"]["kind"] == "summary"
+    assert main(["--bundle", str(tmp_path / "none")]) == 1
+
+
+def test_a_finding_is_met_up_to_its_limit():
+    assert Finding("x", 1.0, 1.0).is_met and not Finding("x", 1.001, 1.0).is_met
