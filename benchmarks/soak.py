@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.findings import Finding, findings_table
 from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
 from devices.clock import NANOSECONDS
 from runtime.alerts import AlertRule, StandingAlert
@@ -52,21 +52,6 @@ BEHIND = 0.5  # seconds that the loop may lag behind the stream for a long encod
 OVERLOAD = 10  # times a frame interval per pair of frames
 QUESTION = Question("What is it?", ("a cup", "a knife"))
 MILLISECOND = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One figure beside its limit. `unit` may be empty."""
-
-    name: str
-    figure: float
-    limit: float
-    unit: str = ""
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the figure is within its limit."""
-        return self.figure <= self.limit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,16 +183,6 @@ def accounts(summary: SummaryRecord) -> list[Finding]:
     ]
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """Every figure beside its limit."""
-    result = Table("", "figure", "limit", "", box=None)
-    for found in findings:
-        verdict = "met" if found.is_met else "[bold]NOT met[/]"
-        figures = (f"{value:.4g} {found.unit}" for value in (found.figure, found.limit))
-        result.add_row(found.name, *figures, verdict)
-    return result
-
-
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
@@ -236,7 +211,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
         *hour_findings(run, options.seconds, len(asked)),
         *overload_findings(overloaded, cost),
     ]
-    console.print(table(findings))
+    console.print(findings_table(findings))
     if options.json is not None:
         facts = {
             "seconds": options.seconds,

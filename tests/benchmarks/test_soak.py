@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.findings import Finding
 from benchmarks.simulated import SimulatedStream
 from benchmarks.soak import (
     INTERVAL,
     OVERLOAD,
-    Finding,
     Soak,
     accounts,
     hour_findings,
