@@ -9,6 +9,7 @@ before steps. Every line of the table has a limit; the exit status is 1 if one i
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -75,22 +76,25 @@ class Soak:
 class Observer(Recorder):
     """Takes the records of a run and looks at memory and queues with each second's."""
 
-    def __init__(self, frames: FrameTimeline, gaze: GazeTimeline) -> None:
+    def __init__(self, seconds: float, frames: FrameTimeline, gaze: GazeTimeline) -> None:
         super().__init__(None)
         self.most_waiting = self.most_events = self.most_frames = 0
         self._frames, self._gaze = frames, gaze
-        self._memory: list[tuple[float, float]] = []
+        # Written to before the run, so that what is noted of memory takes none.
+        self._memory = np.ones((math.ceil(seconds) + 2, 2))
+        self._looks = 0
 
     def write(self, record: Record) -> None:
         if isinstance(record, SecondRecord):
-            self._memory.append(((record.at - START) / NANOSECONDS, resident()))
+            self._memory[self._looks] = (record.at - START) / NANOSECONDS, resident()
+            self._looks += 1
             self.most_waiting = max(self.most_waiting, record.waiting)
             self.most_events = max(self.most_events, len(self._gaze))
             self.most_frames = max(self.most_frames, len(self._frames))
 
     def soak(self, summary: SummaryRecord) -> Soak:
         """What was seen of the run that ended so."""
-        memory = np.array(self._memory).reshape(-1, 2)
+        memory = self._memory[: self._looks]
         return Soak(summary, memory, self.most_waiting, self.most_events, self.most_frames)
 
 
@@ -119,7 +123,7 @@ def soak(
             Watcher(models, grid, options.window_steps),
         )
         conditions = Conditions("causal", bundle.manifest.name, models.engine_name)
-        observer = Observer(frames, gaze)
+        observer = Observer(seconds, frames, gaze)
         screen = Screen(Console(quiet=True))
         reporter = Reporter(screen, observer, conditions, device.counts, gaze)
         LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=True).run()

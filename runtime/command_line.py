@@ -65,6 +65,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--session", type=Path, metavar="DIR", help="save all that is received in a new folder"
     )
     parser.add_argument(
+        "--session-frames",
+        choices=("model", "whole"),
+        default="model",
+        help="saved as large as the model sees them (default), or as they came",
+    )
+    parser.add_argument(
         "--session-limit", type=float, default=20.0, metavar="GIB", help="its size at most"
     )
     options = parser.parse_args(arguments)

@@ -25,7 +25,7 @@ from runtime.record import Conditions, Recorder
 from runtime.released import ReleasedSession, answer_all
 from runtime.reports import Reporter
 from runtime.saving import Saving
-from runtime.session import SessionOptions, gaze_timeline, step_planner
+from runtime.session import SessionOptions, gaze_timeline, live_size, step_planner
 from runtime.typed import read_questions
 from runtime.watcher import Watcher
 
@@ -56,6 +56,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         try:
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":
+                if options.session is not None:
+                    raise RuntimeFault("--session saves what --protocol causal receives")
                 session = released_session(models, device, info, chosen, screen)
                 answer_all(session, device, due, recorder, screen)
             else:
@@ -82,17 +84,18 @@ def watch(
     watcher = Watcher(models, grid, chosen.window_steps, screen.text)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
-    saving = Saving(options.session, device, info, options.session_limit)
+    size = None if options.session_frames == "whole" else live_size(manifest)
+    saving = Saving(options.session, device, info, options.session_limit, size)
     planner = step_planner(models, chosen, gaze)
     capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
-    reporter = Reporter(screen, recorder, conditions, device.counts, gaze)
+    eager = not options.fast
+    reporter = Reporter(screen, recorder, conditions, device.counts, gaze, eager)
     is_typed = sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
     stays = bool(alerts) or not due or is_typed
-    eager = not options.fast
     loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, saving.delivered)
     is_over = run_length(options, device)
     with Interruption() as interruption:

@@ -31,13 +31,19 @@ from runtime.work import EncoderQueue
 
 SECOND = NANOSECONDS
 RECENT = 512  # frames whose fate may still change
+BUSY = "encoder busy"
+UNNEEDED = "not needed by a step"  # where only what a step or a question needs is encoded
 FRAME_AGE = "frame age when encoded"
 
 
 class FrameLedger:
-    """What became of every delivered frame: encoded, or dropped because a newer one came first."""
+    """What became of every delivered frame: encoded, or passed over for a newer one.
 
-    def __init__(self) -> None:
+    `cause`: why one is passed over.
+    """
+
+    def __init__(self, cause: str = BUSY) -> None:
+        self._cause = cause
         self.encoded = 0
         self.dropped: Counter[str] = Counter()
         self._waiting: deque[int] = deque()
@@ -51,7 +57,7 @@ class FrameLedger:
         """A frame was encoded: it no longer waits, nor do those before it."""
         if captured_at in self._passed:  # dropped, then wanted by a step after all
             self._passed.remove(captured_at)
-            self.dropped["encoder busy"] -= 1
+            self.dropped[self._cause] -= 1
             self.encoded += 1
         while self._waiting and self._waiting[0] <= captured_at:
             frame = self._waiting.popleft()
@@ -59,7 +65,7 @@ class FrameLedger:
                 self.encoded += 1
             else:
                 self._passed.append(frame)
-                self.dropped["encoder busy"] += 1
+                self.dropped[self._cause] += 1
 
     def close(self) -> None:
         """The run is over: what still waits is not encoded any more."""
@@ -96,13 +102,15 @@ class Reporter:
         conditions: Conditions,
         counts: Callable[[], DeviceCounts],
         gaze: GazeTimeline,
+        eager: bool = True,
     ) -> None:
+        """`eager`: as of the `LiveLoop` that reports."""
         self._screen = screen
         self._recorder = recorder
         self._conditions = conditions
         self._counts = counts
         self._gaze = gaze
-        self._ledger = FrameLedger()
+        self._ledger = FrameLedger(BUSY if eager else UNNEEDED)
         self._times = StageTimes()
         self._tally = _Tally()
         self._lock = threading.RLock()

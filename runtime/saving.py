@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from devices.clock import SimulatedClock
 from devices.device import Delivery, Device, DeviceInfo
 from devices.session import SessionWriter
 from runtime.capture import DueQuestion
+from runtime.frame_timeline import resized
 
 GIBIBYTE = 1 << 30
 
@@ -17,16 +21,26 @@ class Saving:
     """Saves a run in a folder; without a folder it saves nothing."""
 
     def __init__(
-        self, folder: Path | None, device: Device, info: DeviceInfo, gibibytes: float
+        self,
+        folder: Path | None,
+        device: Device,
+        info: DeviceInfo,
+        gibibytes: float,
+        size: tuple[int, int] | None,
     ) -> None:
-        """Raises DeviceError for a folder that can't be written or is not empty."""
+        """`size` (height, width): of the model's input, to which frames are resized as the runtime
+        resizes them, so that a bundle of that size answers alike; None keeps them as they came.
+
+        Raises DeviceError for a folder that can't be written or is not empty.
+        """
         self._folder = folder
         self._writer: SessionWriter | None = None
         if folder is not None:
             clock = device.clock
             patient = isinstance(clock, SimulatedClock)
             limit = round(gibibytes * GIBIBYTE)
-            self._writer = SessionWriter(folder, info, clock.now(), patient, limit)
+            start, shrink = clock.now(), _shrinking(size)
+            self._writer = SessionWriter(folder, info, start, patient, limit, shrink)
 
     def asked(self, due: DueQuestion) -> None:
         """A person asked a question."""
@@ -48,3 +62,12 @@ class Saving:
         notice(f"session {self._folder}: {saved.frames} frames, {size:.1f} MiB")
         if saved.trouble is not None:
             notice(saved.trouble)
+
+
+def _shrinking(
+    size: tuple[int, int] | None,
+) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    if size is None:
+        return lambda pixels: pixels
+    height, width = size
+    return lambda pixels: resized(pixels, height, width)

@@ -23,7 +23,7 @@ from runtime.fixation_rules import (
 )
 from runtime.frame_timeline import FrameTimeline
 from runtime.gaze_timeline import GazeTimeline
-from runtime.manifest import Settings
+from runtime.manifest import Manifest, Settings
 from runtime.models import Models
 from runtime.questions import Question
 from runtime.record import AnswerRecord, Conditions, answer_record, stream_fact
@@ -167,10 +167,13 @@ def step_planner(
 
 def frame_timeline(models: Models, options: SessionOptions) -> FrameTimeline:
     """The timeline that a session keeps of a device's frames, at the bundle's live size."""
-    manifest = models.bundle.manifest
+    return FrameTimeline(*live_size(models.bundle.manifest), options.rate)
+
+
+def live_size(manifest: Manifest) -> tuple[int, int]:
+    """Height and width in pixels to which every frame is resized."""
     pixels = manifest.geometry.vision.token_pixels
-    height, width = manifest.settings.live_height * pixels, manifest.settings.live_width * pixels
-    return FrameTimeline(height, width, options.rate)
+    return manifest.settings.live_height * pixels, manifest.settings.live_width * pixels
 
 
 def fixation_rule(options: SessionOptions, settings: Settings, info: DeviceInfo) -> FixationRule:

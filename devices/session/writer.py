@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from devices.device import Delivery, DeviceError, DeviceInfo
 from devices.samples import KnownQuestion, Sample, SceneFrame
@@ -64,14 +66,19 @@ class SessionWriter:
         started_at: int,
         patient: bool = False,
         limit: int = DEFAULT_LIMIT,
+        shrink: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda pixels: pixels,
     ) -> None:
-        """`limit`: bytes after which nothing more is saved. Raises DeviceError for a bad folder."""
+        """`limit`: bytes after which nothing more is saved. `shrink`: what is saved of a frame.
+
+        Raises DeviceError for a bad folder.
+        """
         self._lines = _opened(folder)
         write_head(folder, Head(FORMAT, started_at, info))
         self._video_path = folder / FRAMES
         self._video: FrameWriter | None = None
         self._patient = patient
         self._limit = limit
+        self._shrink = shrink
         self._asked: list[KnownQuestion] = []
         self._waiting: queue.Queue[_Batch | None] = queue.Queue(MOST_BATCHES)
         self._frame_places = threading.BoundedSemaphore(MOST_FRAMES)
@@ -156,12 +163,13 @@ class SessionWriter:
             return frame_line(sample)
         if not isinstance(sample, SceneFrame):
             return sample_line(sample)
-        height, width = sample.pixels.shape[:2]
+        pixels = self._shrink(sample.pixels)
+        height, width = pixels.shape[:2]
         if self._video is None:
             self._video = FrameWriter(self._video_path, width, height)
         saved = self._video.size == (width, height)
         if saved:
-            self._bytes += self._video.write(sample.pixels, sample.captured_at)
+            self._bytes += self._video.write(pixels, sample.captured_at)
             self._frames += 1
         else:
             self._lost_frames += 1

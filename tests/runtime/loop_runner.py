@@ -62,7 +62,7 @@ def run_loop(
         watcher = Watcher(models, grid, OPTIONS.window_steps)
         recorder = Recorder(out)
         conditions = Conditions("causal", "test", "test")
-        reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze)
+        reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze, eager)
         stages = Stages(capture, encoder, watcher)
         loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
         loop.run(stopped or (lambda: False))

@@ -69,6 +69,10 @@ def played(folder):
             device.clock.sleep_until(device.clock.now() + 5 * MS)
 
 
+def is_frame(sample):
+    return isinstance(sample, SceneFrame)
+
+
 def assert_same(sample, other):
     if isinstance(sample, SceneFrame):
         facts = ("captured_at", "arrived_at", "index")
@@ -139,13 +143,16 @@ def test_a_writer_that_cannot_keep_up_loses_frames_and_never_blocks(tmp_path):
     assert counts.dropped == {"not saved": outcome.lost_frames}
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_a_played_session_gives_the_same_answers(tiny_folder, tmp_path, fast):
+@pytest.mark.parametrize(("fast", "frames"), [(True, "model"), (True, "whole"), (False, "model")])
+def test_a_played_session_gives_the_same_answers(tiny_folder, tmp_path, fast, frames):
     recording = draw_neon(tmp_path / "neon", parts=(75,), gaze=500).path
     session, first, again = tmp_path / "session", tmp_path / "a", tmp_path / "b"
     ask = ["--ask", "Which?", "--options", "x", "y", "--at", "1.3", "--ask", "What?", "--at", "2"]
     watch = ["--device", "recording", "--path", recording, *ask, *(["--fast"] if fast else [])]
-    assert live(tiny_folder, *watch, "--record", first, "--session", session) == 0
+    save = ["--session", session, "--session-frames", frames]
+    assert live(tiny_folder, *watch, "--record", first, *save) == 0
+    shapes = {s.pixels.shape for _, d in played(session) for s in d.samples if is_frame(s)}
+    assert shapes == {(84, 112, 3) if frames == "model" else (48, 64, 3)}
     replay = ["--device", "session", "--path", session, "--fast", "--record", again]
     assert live(tiny_folder, *replay) == 0
     answers = exact(records_of(first))
