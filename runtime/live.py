@@ -101,7 +101,7 @@ def watch(
     with Interruption() as interruption:
         try:
             with screen.status():
-                loop.run(lambda: interruption.came or is_over())
+                loop.run(lambda: interruption.came, is_over)
         finally:
             reporter.close()
             saving.close(screen.notice)

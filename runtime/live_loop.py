@@ -71,20 +71,54 @@ class LiveLoop:
         self._failure: BaseException | None = None
         self._halted = False
 
-    def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Watch the device. On a simulated clock everything runs in this thread."""
-        if isinstance(self._device.clock, SimulatedClock):
-            self._run_inline(stopped)
-        else:
-            self._run_threads(stopped)
+    def run(
+        self,
+        stopped: Callable[[], bool] = lambda: False,
+        over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Watch the device. On a simulated clock everything runs in this thread.
 
-    def _run_inline(self, stopped: Callable[[], bool]) -> None:
+        `stopped`: someone wants it to end: after the running graph, what waits is given up. `over`:
+        its time is up: it ends as soon as everything asked by then is answered.
+        """
+        if isinstance(self._device.clock, SimulatedClock):
+            self._run_inline(stopped, over)
+        else:
+            self._run_threads(stopped, over)
+
+    def _run_inline(self, stopped: Callable[[], bool], over: Callable[[], bool]) -> None:
         more = True
         while more and not stopped():
-            more = self._capture()
+            more = self._capture(over)
             self._work_once()
+        self._close(give_up=more)
         while self._work_once():
             pass
+
+    def _run_threads(self, stopped: Callable[[], bool], over: Callable[[], bool]) -> None:
+        threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=name)
+            for name, work in (("encoder", self._encode_all), ("decoder", self._decode_all))
+        ]
+        for thread in threads:
+            thread.start()
+        more = True
+        try:
+            while more and not stopped() and self._failure is None:
+                more = self._capture(over)
+        finally:
+            self._close(give_up=more)
+            for thread in threads:
+                thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _close(self, give_up: bool) -> None:
+        """Nothing more is captured; `give_up`: what waits is not worked on, but said."""
+        if give_up:
+            self._halted = True
+            self._stages.watcher.asker.halt()
+        self._inbox.close(discard=give_up)
 
     def _work_once(self) -> bool:
         """Do one thing that waits; whether there was any."""
@@ -93,29 +127,7 @@ class LiveLoop:
             self._decode(encoded)
         return taken is not None
 
-    def _run_threads(self, stopped: Callable[[], bool]) -> None:
-        threads = [
-            threading.Thread(target=self._guarded, args=(work,), name=name)
-            for name, work in (("encoder", self._encode_all), ("decoder", self._decode_all))
-        ]
-        for thread in threads:
-            thread.start()
-        interrupted = True
-        try:
-            while self._capture() and not stopped() and self._failure is None:
-                pass
-            interrupted = stopped()
-        finally:
-            self._halted = interrupted
-            if interrupted:
-                self._stages.watcher.asker.halt()
-            self._inbox.close(discard=interrupted)
-            for thread in threads:
-                thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _capture(self) -> bool:
+    def _capture(self, over: Callable[[], bool]) -> bool:
         """One look at the device; whether there is more to come."""
         clock, capture = self._device.clock, self._stages.capture
         now = clock.now()
@@ -129,7 +141,7 @@ class LiveLoop:
         if self._eager and (newest := capture.newest(now)) is not None:
             self._inbox.offer(newest)
         self._reporter.tick(now, self._inbox)
-        done = capture.is_idle and (delivery.ended or not self._stays)
+        done = capture.is_idle and (delivery.ended or not self._stays or over())
         if not done:
             clock.sleep_until(now + TICK)
         return not done

@@ -48,6 +48,7 @@ def run_loop(
     eager=True,
     cost=None,
     stopped=None,
+    over=None,
     start=START,
 ):
     """Run a live loop over a device; returns its records by kind. Questions count from `start`."""
@@ -65,7 +66,7 @@ def run_loop(
         reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze, eager)
         stages = Stages(capture, encoder, watcher)
         loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
-        loop.run(stopped or (lambda: False))
+        loop.run(stopped or (lambda: False), over or (lambda: False))
         reporter.close()
         recorder.close()
     records = [json.loads(line) for line in out.read_text().splitlines()]

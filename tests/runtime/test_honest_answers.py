@@ -113,6 +113,37 @@ def test_before_the_first_frame(tiny_models, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [ListedDevice, RealTimeDevice])
+def test_a_run_whose_time_is_up_answers_what_was_asked_by_then(tiny_models, tmp_path, kind):
+    device = kind(stream(3, delay=60 * MS))
+
+    def is_over():
+        return device.clock.now() >= START + SECOND
+
+    asked = [(CHOICE, 500 * MS), (CHOICE, SECOND)]
+    found = run_loop(tiny_models, device, tmp_path / "a", asked, over=is_over)
+    assert [record["asked_at"] - START for record in found["answer"]] == [500 * MS, SECOND]
+    assert all(record["answer"] in "ABC" for record in found["answer"])
+    (summary,) = found["summary"]
+    assert START + SECOND <= summary["ended_at"] <= START + 2 * SECOND
+
+
+def test_a_question_given_up_is_recorded_as_such(tiny_models, tmp_path):
+    device = RealTimeDevice(stream(20))
+    asked = [(CHOICE, 500 * MS), (CHOICE, 600 * MS), (CHOICE, 15 * SECOND)]
+    found = run_loop(
+        tiny_models,
+        device,
+        tmp_path / "a",
+        asked,
+        cost=1200 * MS,
+        stopped=lambda: device.clock.now() > START + 900 * MS,
+    )
+    assert [record["answer"] for record in found["answer"]] == [None, None]
+    for record in found["answer"]:
+        assert record["note"].startswith("the run was ended before the answer was complete")
+
+
+@pytest.mark.parametrize("kind", [ListedDevice, RealTimeDevice])
 def test_a_question_that_cannot_be_asked_ends_nothing(tiny_models, tmp_path, kind):
     asked = [(Question("word " * 2000), 700 * MS), (CHOICE, 1500 * MS)]
     found = run_loop(tiny_models, kind(stream(2)), tmp_path / "a", asked)
