@@ -1,6 +1,7 @@
 """A saved session plays back the very same run: samples, answers, times of delivery."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -217,7 +218,7 @@ def interrupted(bundle, folder, sign):
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_at_once_with_complete_records(tiny_folder, tmp_path, sign):
     folder = tmp_path / "run"
-    for _ in range(3):  # a machine that is busy with something else may miss the second
+    for _ in range(3):  # a second, as long as nothing else runs: others take their share of it
         status, seconds, printed = interrupted(tiny_folder, folder, sign)
         assert status == 0
         text = (folder / "out.jsonl").read_text()
@@ -229,6 +230,6 @@ def test_an_interrupted_run_ends_at_once_with_complete_records(tiny_folder, tmp_
         assert frames["received"] == frames["used"] + sum(frames["dropped"].values())
         assert "frames" in printed and "received" in printed
         assert any(each.samples for _, each in played(folder / "session"))
-        if seconds <= 1.0:
+        if seconds <= max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)):
             return
     raise AssertionError(f"the run ended {seconds:.1f} s after it was interrupted")
