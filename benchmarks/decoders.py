@@ -12,11 +12,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache, Qwen2_5_VLTextConfig
+from transformers import DynamicCache
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
 from export.decoder import DecoderEmitter
 from export.graph_writer import GraphWriter, tensor_info
+from export.layer_parity import text_config
 from export.quantization import linears
 from export.qwen_config import DecoderGeometry
 from export.random_tensors import random_tensor
@@ -86,7 +87,7 @@ class TorchDecoder:
 
     def __init__(self, geometry: DecoderGeometry, workload: Workload) -> None:
         weights = DrawnWeights(geometry)
-        self._model = Qwen2_5_VLTextModel(_config(geometry)).to(torch.bfloat16).eval()
+        self._model = Qwen2_5_VLTextModel(text_config(geometry, "sdpa")).to(torch.bfloat16).eval()
         for name, parameter in self._model.named_parameters():
             parameter.requires_grad_(False).copy_(weights.tensor(name))
         self._head = weights.tensor("lm_head.weight")
@@ -245,21 +246,4 @@ def _shape(geometry: DecoderGeometry) -> DecoderShape:
         vocabulary=geometry.vocabulary,
         rope_theta=geometry.rope_theta,
         mrope_section=geometry.mrope_section,
-    )
-
-
-def _config(geometry: DecoderGeometry) -> Qwen2_5_VLTextConfig:
-    return Qwen2_5_VLTextConfig(
-        hidden_size=geometry.width,
-        num_hidden_layers=geometry.layers,
-        num_attention_heads=geometry.heads,
-        num_key_value_heads=geometry.kv_heads,
-        intermediate_size=geometry.intermediate,
-        vocab_size=geometry.vocabulary,
-        rms_norm_eps=geometry.rms_epsilon,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": geometry.rope_theta,
-            "mrope_section": list(geometry.mrope_section),
-        },
     )

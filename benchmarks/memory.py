@@ -120,7 +120,7 @@ def _encoded_step(
 
 def table(bundle: Bundle, weighings: Sequence[Weighing]) -> Table:
     """One row per weighing: what it added, and what the process weighed then."""
-    decoder = bundle.manifest.quantization
+    decoder = bundle.manifest.quantization.kind
     result = Table(title=f"{bundle.manifest.name} (decoder {decoder}), MiB")
     result.add_column("after")
     for heading in ("on disk", "private, added", "mapped, added", "resident", "peak"):

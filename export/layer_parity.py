@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -73,7 +74,7 @@ def _figure(
 def _torch_layer(
     weights: RoundedWeights, geometry: DecoderGeometry, layer: int, hidden: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    config = _config(geometry)
+    config = text_config(geometry, "eager")
     module = Qwen2_5_VLDecoderLayer(config, layer).eval()
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -87,7 +88,10 @@ def _torch_layer(
     return (output[0] if isinstance(output, tuple) else output).numpy()
 
 
-def _config(geometry: DecoderGeometry) -> Qwen2_5_VLTextConfig:
+def text_config(
+    geometry: DecoderGeometry, attention: Literal["eager", "sdpa"]
+) -> Qwen2_5_VLTextConfig:
+    """transformers' config of a decoder, token ids aside."""
     with quiet():
         return Qwen2_5_VLTextConfig(
             hidden_size=geometry.width,
@@ -102,7 +106,9 @@ def _config(geometry: DecoderGeometry) -> Qwen2_5_VLTextConfig:
                 "rope_theta": geometry.rope_theta,
                 "mrope_section": list(geometry.mrope_section),
             },
-            attn_implementation="eager",
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation=attention,
         )
 
 
