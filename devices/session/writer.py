@@ -30,7 +30,7 @@ from devices.session.lines import (
 from devices.session.video import FrameWriter
 
 MOST_BATCHES = 400  # deliveries that wait to be written, about two seconds
-MOST_FRAMES = 16  # frames that wait: 92 MB of Neon's
+MOST_PIXELS = 256 << 20  # bytes of frames that wait: 46 of Neon's
 DEFAULT_LIMIT = 20 << 30  # bytes
 
 
@@ -47,9 +47,34 @@ class SavedSession:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
-    samples: tuple[Sample, ...]
+    samples: tuple[Sample | FrameLine, ...]
     delivery: Delivery
     polled_at: int
+
+
+class _Room:
+    """Bytes that may wait at a time. Safe to share between threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def take(self, size: int, wait: bool) -> bool:
+        """Take room, waiting for it if `wait`; whether there was some."""
+        with self._changed:
+            while self._taken and self._taken + size > self._size:
+                if not wait:
+                    return False
+                self._changed.wait()
+            self._taken += size
+            return True
+
+    def leave(self, size: int) -> None:
+        """Give room back."""
+        with self._changed:
+            self._taken -= size
+            self._changed.notify()
 
 
 class SessionWriter:
@@ -81,7 +106,7 @@ class SessionWriter:
         self._shrink = shrink
         self._asked: list[KnownQuestion] = []
         self._waiting: queue.Queue[_Batch | None] = queue.Queue(MOST_BATCHES)
-        self._frame_places = threading.BoundedSemaphore(MOST_FRAMES)
+        self._room = _Room(MOST_PIXELS)
         self._frames = self._lost_frames = self._lost_deliveries = self._bytes = 0
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._write_all, name="session")
@@ -96,7 +121,7 @@ class SessionWriter:
     def delivered(self, delivery: Delivery, polled_at: int) -> None:
         """Save a delivery that was polled then (Unix ns); never blocks unless `patient`."""
         asked, self._asked = tuple(self._asked), []
-        samples = (*asked, *(self._placed(sample) for sample in delivery.samples))
+        samples = (*asked, *self._admitted(delivery.samples))
         batch = _Batch(samples, delivery, polled_at)
         try:
             self._waiting.put(batch, block=self._patient)
@@ -104,7 +129,7 @@ class SessionWriter:
             self._lost_deliveries += 1
             self._asked = [*asked, *self._asked]
             for sample in samples:
-                self._leave_place(sample)
+                self._dismiss(sample)
 
     def close(self) -> SavedSession:
         """Write what waits and close the files."""
@@ -118,16 +143,23 @@ class SessionWriter:
             )
         return SavedSession(self._frames, *lost, self._bytes, self._trouble)
 
-    def _placed(self, sample: Sample) -> Sample | FrameLine:
-        """The sample; a frame for whose pixels there is no place left without them."""
-        if isinstance(sample, SceneFrame) and not self._frame_places.acquire(self._patient):
-            self._lost_frames += 1
-            return FrameLine(sample.captured_at, sample.arrived_at, sample.index, saved=False)
-        return sample
+    def _admitted(self, samples: Sequence[Sample]) -> list[Sample | FrameLine]:
+        """The samples; frames for whose pixels there is no room left without them."""
+        sizes = [each.pixels.nbytes for each in samples if isinstance(each, SceneFrame)]
+        if self._patient and sizes:  # for all at once: none of them is written before
+            self._room.take(sum(sizes), wait=True)
+            return list(samples)
+        return [self._placed(sample) for sample in samples]
 
-    def _leave_place(self, sample: Sample | FrameLine) -> None:
+    def _placed(self, sample: Sample) -> Sample | FrameLine:
+        if not isinstance(sample, SceneFrame) or self._room.take(sample.pixels.nbytes, wait=False):
+            return sample
+        self._lost_frames += 1
+        return FrameLine(sample.captured_at, sample.arrived_at, sample.index, saved=False)
+
+    def _dismiss(self, sample: Sample | FrameLine) -> None:
         if isinstance(sample, SceneFrame):
-            self._frame_places.release()
+            self._room.leave(sample.pixels.nbytes)
 
     def _write_all(self) -> None:
         try:
@@ -135,7 +167,7 @@ class SessionWriter:
                 if self._trouble is None:
                     self._write(batch)
                 for sample in batch.samples:
-                    self._leave_place(sample)
+                    self._dismiss(sample)
         finally:
             self._close_files()
 

@@ -126,8 +126,9 @@ def test_a_full_session_stops_and_says_so(tmp_path):
     assert played(tmp_path / "s")
 
 
-def test_a_writer_that_cannot_keep_up_loses_frames_and_never_blocks(tmp_path):
+def test_a_writer_that_cannot_keep_up_loses_frames_and_never_blocks(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    monkeypatch.setattr("devices.session.writer.MOST_PIXELS", 5 * pixels.nbytes)
     writer = SessionWriter(tmp_path / "s", INFO, START)
     for index in range(100):
         at = START + index
@@ -142,6 +143,14 @@ def test_a_writer_that_cannot_keep_up_loses_frames_and_never_blocks(tmp_path):
         counts = device.counts().frames
     assert counts.received == 100 and counts.delivered == outcome.frames
     assert counts.dropped == {"not saved": outcome.lost_frames}
+
+
+def test_a_patient_writer_waits_for_more_than_it_can_hold(tmp_path, monkeypatch):
+    samples = some_samples()
+    size = next(s.pixels.nbytes for s in samples if is_frame(s))
+    monkeypatch.setattr("devices.session.writer.MOST_PIXELS", 2 * size)
+    _, outcome = saved(tmp_path / "s", samples, every=200 * MS)  # six frames in a delivery
+    assert (outcome.frames, outcome.lost_frames, outcome.trouble) == (54, 0, None)
 
 
 @pytest.mark.parametrize(("fast", "frames"), [(True, "model"), (True, "whole"), (False, "model")])
