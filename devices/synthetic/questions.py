@@ -164,7 +164,7 @@ def attribute(random: np.random.Generator, moment: Moment) -> TaskQuestion | Non
         return None
     things = [moment.scene.things[place] for place in moment.present]
     hint = _looking_at(moment)
-    if random.random() < 0.4:
+    if random.random() < 0.5:
         text = pick(random, COLOUR)
         return _choice(random, OAR, text, thing.colour, [each.colour for each in things], hint)
     text = pick(random, KIND)

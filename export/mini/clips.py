@@ -43,16 +43,17 @@ from export.mini.prompts import AskedText, PromptWriter, padded
 from export.mini.sizes import FRAME, FRAME_GAP, MIN_OPEN, MOST_STEPS, STEP_GAP
 
 MOST_THINGS = 6
+NOT_A_THING = -1
 DRAWN_AT = 168  # pixels of a frame side when a table is drawn for training
 PRESENT = {
     OI_EASY: 4.0,
     OI_HARD: 4.0,
-    OAR: 5.0,
-    FAP: 2.0,
+    OAR: 4.0,
+    FAP: 1.5,
     GTA: 4.0,
     OAA: 1.5,
     SR: 0.7,
-    FREE: 2.0,
+    FREE: 4.0,
 }
 PAST = {NFI: 8.0, OTP: 8.0, GSM: 3.0}
 
@@ -92,7 +93,9 @@ class ClipBatch:
 
     frames (B, S, 2, FRAME, FRAME, 3) uint8, older then newer; gaze (B, S, 2) in fractions of the
     frame and gazed (B, S) bool; places (B, S, T, 2), shown (B, S, T) bool, kinds and colours
-    (B, T) int64 of up to T things; tokens, targets and marks (B, Q, L) int64, see `AskedText`.
+    (B, T) int64 of up to T things; watched (B,) int64, the place among the things of what is looked
+    at in the end, NOT_A_THING where that is none; tokens, targets and marks (B, Q, L) int64, see
+    `AskedText`.
     """
 
     frames: Tensor
@@ -102,6 +105,7 @@ class ClipBatch:
     shown: Tensor
     kinds: Tensor
     colours: Tensor
+    watched: Tensor
     tokens: Tensor
     targets: Tensor
     marks: Tensor
@@ -118,6 +122,7 @@ class Clip:
     places: NDArray[np.float32]
     shown: NDArray[np.bool_]
     things: tuple[Thing, ...]
+    watched: int | None
     questions: list[TaskQuestion]
 
 
@@ -191,7 +196,8 @@ def draw_clip(random: np.random.Generator, steps: int, ask: AskAbout) -> Clip:
         places[:, place] = wearer.head.seen(spot, times).T
         shown[:, place] = times >= thing.appears
     frames = _frames(random, wearer, times)
-    return Clip(frames, gaze, gazed, places, shown, wearer.scene.things, asked)
+    watched = wearer.moment(float(times[-1])).gaze if gazed[-1] else None
+    return Clip(frames, gaze, gazed, places, shown, wearer.scene.things, watched, asked)
 
 
 def collate(clips: list[Clip], asked: list[list[AskedText]]) -> ClipBatch:
@@ -215,6 +221,9 @@ def collate(clips: list[Clip], asked: list[list[AskedText]]) -> ClipBatch:
         shown=stacked("shown"),
         kinds=torch.from_numpy(kinds),
         colours=torch.from_numpy(colours),
+        watched=torch.tensor(
+            [NOT_A_THING if clip.watched is None else clip.watched for clip in clips]
+        ),
         **padded(asked),
         tasks=tuple(tuple(question.task for question in clip.questions) for clip in clips),
     )

@@ -28,7 +28,6 @@ from runtime.manifest import VisionShape
 from runtime.vision_layout import vision_layout
 
 CELLS = GRID * GRID
-MATCHING_GAIN = 1.5  # of the decoder's keys over their usual start
 OTHER_GAIN = 16.0  # of the gaze weights in the later blocks, over their usual start
 OPENING_GAIN = 40.0  # of a latent's opening per squared distance, in fractions of the frame
 OPENING_REACH = 0.14  # distance of gaze at which a latent is half open
@@ -58,7 +57,6 @@ class MiniModel(nn.Module):
         self.vjepa = VJepaEncoder(sizes.vjepa)
         self.resampler = GazeResampler(sizes.resampler)
         _prepare_for_gaze(self.resampler)
-        _prepare_for_matching(self.qwen.model.language_model)
         self.register_buffer("before_video", torch.tensor(before_video), persistent=False)
         self._vision = VisionBatch(sizes)
 
@@ -237,20 +235,6 @@ def _prepare_for_gaze(resampler: GazeResampler) -> None:
         opening = _opening(width, queries.shape[0])
         weight = torch.linalg.pinv(queries) @ opening.T * width**0.5
         blocks[0].weight.copy_(weight.float())
-
-
-@torch.no_grad()
-def _prepare_for_matching(decoder: nn.Module) -> None:
-    """Let every head begin by attending to what resembles the token it looks from.
-
-    To answer with a letter is to find the option that resembles what is looked at. With queries and
-    keys that start independent of each other, that is found only after a thousand steps.
-    """
-    for layer in decoder.layers:
-        attention = layer.self_attn
-        keys = attention.k_proj.weight.mul_(MATCHING_GAIN).unflatten(0, (-1, attention.head_dim))
-        groups = attention.num_key_value_groups
-        attention.q_proj.weight.copy_(keys.repeat_interleave(groups, dim=0).flatten(0, 1))
 
 
 def _opening(width: int, latents: int) -> Tensor:

@@ -18,8 +18,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from devices.synthetic.shapes import COLOURS, KINDS
-from export.mini.clips import ClipBatch
+from export.mini.clips import NOT_A_THING, ClipBatch
 from export.mini.model import CELLS
+from export.mini.prompts import IGNORED
 from export.mini.sizes import GRID, MiniSizes
 
 CELL_REACH = 0.17  # between a cell's centre and a thing that counts as lying there
@@ -46,6 +47,7 @@ class Supports(nn.Module):
         self.visual = _WordHead(tokenizer)
         self.gazed = nn.ModuleList(_ThingHead(sizes.width) for _ in range(live))
         self.option = nn.Linear(sizes.width, 1)
+        self.watched = _WordHead(tokenizer)
         self.where = nn.ModuleList(nn.Linear(sizes.width, 1) for _ in range(live))
 
     def features_loss(self, features: Tensor, cells: Known) -> tuple[Tensor, Tensor]:
@@ -66,6 +68,19 @@ class Supports(nn.Module):
         """Options (marks, width): whether each is the right one; marks (marks,) of 0 and 1."""
         scores = self.option(options).squeeze(-1).float()
         return F.binary_cross_entropy_with_logits(scores, marks.float())
+
+    def watched_loss(self, options: Tensor, batch: ClipBatch, words: Tensor) -> Tensor:
+        """Options (marks, width): what is looked at, which each has to know to compare with it."""
+        clip = (batch.marks != IGNORED).nonzero()[:, 0]
+        thing = batch.watched[clip]
+        nothing = thing == NOT_A_THING
+        place = thing.clamp(min=0).unsqueeze(1)
+
+        def classes(of_thing: Tensor, none: int) -> Tensor:
+            return of_thing[clip].gather(1, place).squeeze(1).masked_fill(nothing, none)
+
+        known = Known(classes(batch.kinds, len(KINDS)), classes(batch.colours, len(COLOURS)))
+        return self.watched.loss(options, known, words)
 
     def gaze_loss(self, residuals: Tensor, gaze: Tensor, known: Known) -> tuple[Tensor, float]:
         """Residuals (modules, N, CELLS, width) of a gaze (N, 2): its cell, and what is there.

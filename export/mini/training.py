@@ -238,8 +238,9 @@ class Trainer:
             loss = loss + gazes
             figures |= {"gaze": float(gazes.detach()), "found": found}
             options = supports.option_loss(answers.options, batch.marks[batch.marks != IGNORED])
-            figures["options"] = float(options.detach())
-            loss = loss + self.plan.option_weight * options
+            watched = supports.watched_loss(answers.options, batch, model.words)
+            figures |= {"options": float(options.detach()), "watched": float(watched.detach())}
+            loss = loss + self.plan.option_weight * options + watched
         return words + self.plan.support * loss, figures
 
     def _visual(self, frames: Tensor) -> Tensor:
