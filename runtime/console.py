@@ -23,6 +23,7 @@ class Screen:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._streaming = False
         self._status: Status | None = None
+        self._second: SecondRecord | None = None
 
     def opened(
         self, manifest: Manifest, engine: str, info: DeviceInfo, options: SessionOptions
@@ -81,7 +82,8 @@ class Screen:
     def second(self, record: SecondRecord) -> None:
         """The status line, where there is a terminal to show it."""
         if self._status is not None:
-            self._status.update(_status_text(record))
+            self._status.update(status_text(record, self._second))
+        self._second = record
 
     @contextmanager
     def status(self) -> Iterator[None]:
@@ -119,11 +121,18 @@ def _stage_table(record: SummaryRecord) -> Table:
     return table
 
 
-def _status_text(record: SecondRecord) -> str:
-    frames, gaze = record.frames, record.gaze
-    lost = sum(frames.dropped.values()) + sum(gaze.dropped.values())
+def status_text(record: SecondRecord, before: SecondRecord | None) -> str:
+    """Rates since the second `before`, ages, and what was dropped so far."""
+    lost = sum(record.frames.dropped.values()) + sum(record.gaze.dropped.values())
+    rates = "starting"
+    if before is not None and record.at > before.at:
+        seconds = (record.at - before.at) / 1e9
+        frames = (record.frames.received - before.frames.received) / seconds
+        used = (record.frames.used - before.frames.used) / seconds
+        gaze = (record.gaze.received - before.gaze.received) / seconds
+        rates = f"{frames:.0f} frames/s ({used:.0f} encoded), {gaze:.0f} gaze/s"
     return (
-        f"{frames.received} frames, {gaze.received} gaze, {record.steps} steps in "
+        f"{rates}, {record.steps} steps in "
         f"{record.contexts} contexts, {_age('frame', record.frame_age_ms)}, "
         f"{_age('gaze', record.gaze_age_ms)}, {lost} dropped"
     )
