@@ -67,11 +67,16 @@ class ReferenceModel:
         with quiet(), torch.device("meta"):
             config = Qwen2_5_VLConfig.from_pretrained(checkpoint.folder)
             qwen = Qwen2_5_VLForConditionalGeneration(config)
-        tower = type(qwen.model.visual)._from_config(config.vision_config, dtype=torch.float32)
-        with torch.no_grad():
-            for name, parameter in tower.named_parameters():
-                parameter.copy_(checkpoint.tensor(VISION + name))
-        qwen.model.visual = tower
+        tower = qwen.model.visual
+        tower.rotary_pos_emb = type(tower.rotary_pos_emb)(config.vision_config)  # no weights
+        # One piece of memory: freed in many, it would stay with the process.
+        memory = torch.empty(sum(weight.numel() for weight in tower.parameters()))
+        state, start = {}, 0
+        for name, weight in tower.named_parameters():
+            place = memory[start : start + weight.numel()].view(weight.shape)
+            state[name] = place.copy_(checkpoint.tensor(VISION + name))
+            start += weight.numel()
+        tower.load_state_dict(state, assign=True)
         return cls(qwen, vjepa, gaze.resampler)
 
     @torch.no_grad()
