@@ -19,7 +19,10 @@ def exact(records):
     return [{name: record[name] for name in names} for record in records]
 
 
-def test_threads_in_real_time_answer_as_one_thread_on_a_simulated_clock(tiny_models, tmp_path):
+def test_threads_in_real_time_answer_as_one_thread_on_a_simulated_clock(
+    tiny_models, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("runtime.work.MOST_STEPS", 99)  # however busy this machine is
     samples = stream(4, delay=20 * MS)
     simulated = run_loop(tiny_models, ListedDevice(samples), tmp_path / "a", ASKED, eager=False)
     threaded = run_loop(tiny_models, RealTimeDevice(samples), tmp_path / "b", ASKED)
