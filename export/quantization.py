@@ -119,8 +119,8 @@ class Linears(ABC):
         for rows in weight.split(ROWS):
             rows = rows.float()
             pieces = self._pieces(rows)
-            change = self._restored(pieces, rows.shape[1]) - rows
-            error += RoundingError(float(change.square().sum()), float(rows.square().sum()))
+            change = self._restored(pieces, rows.shape[1]).sub_(rows)
+            error += RoundingError(_square(change), _square(rows))
             parts.append(pieces)
         arrays = [self._joined([part[suffix] for part in parts]) for suffix in self._suffixes]
         return arrays, error
@@ -198,13 +198,13 @@ class Int4Linears(Linears):
         return {"weight": packed, "scales": scales, "zero_points": zero_points}
 
     def _restored(self, pieces: dict[str, NDArray[np.generic]], width: int) -> Tensor:
-        packed = pieces["weight"]
+        packed = torch.from_numpy(pieces["weight"])
         rows, blocks = packed.shape[:2]
-        values = _nibbles(packed).reshape(rows, blocks, BLOCK)
-        zero_points = _nibbles(pieces["zero_points"].reshape(rows, -1))[:, :blocks]
-        scales = pieces["scales"].reshape(rows, blocks)
-        restored = (values - zero_points[..., None]) * scales[..., None]
-        return torch.from_numpy(restored.reshape(rows, -1)[:, :width])
+        zero_points = _nibbles(torch.from_numpy(pieces["zero_points"]).view(rows, -1))[:, :blocks]
+        scales = torch.from_numpy(pieces["scales"]).view(rows, blocks)
+        values = _nibbles(packed)
+        values.sub_(zero_points.unsqueeze(2)).mul_(scales.unsqueeze(2))
+        return values.view(rows, -1)[:, :width]
 
     def _product(
         self, graph: GraphWriter, inputs: str, stored: list[str], shape: tuple[int, int], out: str
@@ -256,8 +256,10 @@ def linears(kind: QuantizationKind, accumulation: Accumulation) -> Linears:
     return {"int8": Int8Linears, "fp16": Float16Linears, "float32": Float32Linears}[kind]()
 
 
-def _nibbles(packed: NDArray[np.generic]) -> NDArray[np.float32]:
-    """The two 4-bit numbers of every byte, the low one first: (..., n) -> (..., 2 n)."""
-    values = np.empty((*packed.shape, 2), np.float32)
-    values[..., 0], values[..., 1] = packed & 15, packed >> 4
-    return values.reshape(*packed.shape[:-1], -1)
+def _nibbles(packed: Tensor) -> Tensor:
+    """The two 4-bit numbers of every byte, the low one first: (..., n) -> (..., 2 n) float32."""
+    return torch.stack((packed & 15, packed >> 4), dim=-1).flatten(-2).float()
+
+
+def _square(values: Tensor) -> float:
+    return float(torch.linalg.vector_norm(values)) ** 2
