@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -109,7 +110,9 @@ class VideoIndex:
         self._paths: dict[str, Path] = {}
         self._overlays: set[str] = set()
         for folder in folders:
-            for path in sorted(folder.rglob("*")):
+            # Videos are large: their folders are often links to another disk.
+            walk = os.walk(folder, followlinks=True)
+            for path in sorted(Path(place) / name for place, _, files in walk for name in files):
                 if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
                     self._add(path, path.relative_to(folder))
 
