@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from devices.synthetic.questions import LETTERS
 from devices.synthetic.shapes import COLOURS, KINDS
 from export.mini.clips import NOT_A_THING, ClipBatch
 from export.mini.model import CELLS
@@ -48,6 +49,7 @@ class Supports(nn.Module):
         self.gazed = nn.ModuleList(_ThingHead(sizes.width) for _ in range(live))
         self.option = nn.Linear(sizes.width, 1)
         self.watched = _WordHead(tokenizer)
+        self.register_buffer("letters", _tokens(tokenizer, LETTERS), persistent=False)
         self.where = nn.ModuleList(nn.Linear(sizes.width, 1) for _ in range(live))
 
     def features_loss(self, features: Tensor, cells: Known) -> tuple[Tensor, Tensor]:
@@ -82,6 +84,13 @@ class Supports(nn.Module):
         known = Known(classes(batch.kinds, len(KINDS)), classes(batch.colours, len(COLOURS)))
         return self.watched.loss(options, known, words)
 
+    def letter_loss(self, options: Tensor, batch: ClipBatch, words: Tensor) -> Tensor:
+        """Options (marks, width): each one's own letter, which is the answer if it is right."""
+        marked = batch.marks != IGNORED
+        letter = (marked.cumsum(dim=-1) - 1)[marked]
+        unit = F.rms_norm(options.float(), options.shape[-1:])
+        return F.cross_entropy(unit @ words[self.letters].T, letter)
+
     def gaze_loss(self, residuals: Tensor, gaze: Tensor, known: Known) -> tuple[Tensor, float]:
         """Residuals (modules, N, CELLS, width) of a gaze (N, 2): its cell, and what is there.
 
@@ -115,7 +124,8 @@ class _WordHead(nn.Module):
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
         for name, words in (("kinds", KINDS), ("colours", tuple(COLOURS))):
-            self.register_buffer(name, _word_tokens(tokenizer, (*words, NOTHING)), persistent=False)
+            spoken = [f" {word}" for word in (*words, NOTHING)]
+            self.register_buffer(name, _tokens(tokenizer, spoken), persistent=False)
         self.scale = nn.Parameter(torch.ones(()))
 
     def loss(self, values: Tensor, known: Known, words: Tensor) -> Tensor:
@@ -124,8 +134,8 @@ class _WordHead(nn.Module):
         return _classes(kinds, known.kind) + _classes(colours, known.colour)
 
 
-def _word_tokens(tokenizer: Tokenizer, words: Iterable[str]) -> Tensor:
-    return torch.tensor([tokenizer.encode(f" {word}").ids[0] for word in words])
+def _tokens(tokenizer: Tokenizer, words: Iterable[str]) -> Tensor:
+    return torch.tensor([tokenizer.encode(word).ids[0] for word in words])
 
 
 def _classes(scores: Tensor, wanted: Tensor) -> Tensor:

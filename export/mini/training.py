@@ -240,7 +240,8 @@ class Trainer:
             options = supports.option_loss(answers.options, batch.marks[batch.marks != IGNORED])
             watched = supports.watched_loss(answers.options, batch, model.words)
             figures |= {"options": float(options.detach()), "watched": float(watched.detach())}
-            loss = loss + self.plan.option_weight * options + watched
+            letters = supports.letter_loss(answers.options, batch, model.words)
+            loss = loss + self.plan.option_weight * options + watched + letters
         return words + self.plan.support * loss, figures
 
     def _visual(self, frames: Tensor) -> Tensor:
