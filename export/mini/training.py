@@ -1,10 +1,11 @@
 """The training of mini: first the parts see, then the whole answers, then the second stage.
 
-1. seeing: V-JEPA, the vision tower and the resampler learn from the drawn world's own targets.
+1. seeing: V-JEPA and the vision tower learn from the drawn world's own targets.
 2. locating: V-JEPA is frozen from here on, as in the released model. The resampler learns to find
    gaze in the frame; each batch of frames serves several draws of gaze.
-3. answering: everything but V-JEPA learns to answer. At first many questions carry a hint in words,
-   so that letters are learned before gaze is.
+3. answering: everything but V-JEPA learns to answer. What an option has to know (what is looked at,
+   its own letter, whether it is right) are targets of their own: without them words are learned
+   long before letters. At first many questions carry a hint in words.
 4. second stage: LoRA on the decoder's q_proj and v_proj, all else frozen.
 
 Every batch and every draw is a function of the seed and the step, so that a run that was
@@ -49,7 +50,7 @@ class TrainingPlan:
     seed: int = 0
     seeing: int = 400
     locating: int = 150
-    answering: int = 3000
+    answering: int = 3800
     second_stage: int = 120
     rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 1e-3)
     warm_up: int = 50
