@@ -125,7 +125,7 @@ def test_checkpoints_say_the_same_read_by_transformers_and_peft(trained, tmp_pat
     assert (gaze.rank, gaze.alpha) == (8, 16.0)
     assert any(pair.up.abs().max() > 0 for pair in gaze.lora.values())
     vjepa = load_vjepa(files.vjepa_file, pixels=SIZES.vjepa.pixels)
-    check_fit(gaze, QwenCheckpoint(files.qwen_folder), vjepa)
+    check_fit(gaze, QwenCheckpoint.open(files.qwen_folder), vjepa)
     reference = ReferenceModel.load(files.qwen_folder, vjepa, gaze)
     batch = ClipStream(trained.tokenizer, (9,), drawn=CLIPS).batch(0)
     model, pairs = trained.model.eval(), batch.frames.flatten(0, 1)
