@@ -70,7 +70,9 @@ class BriefEngine:
 
     def run(self, inputs: Arrays, into: Mapping[str, Buffer] | None = None) -> dict[str, Any]:
         """Load, run, forget; see `runtime.engine.Engine`."""
-        return OnnxEngine(self._path).run(inputs, into)
+        outputs = OnnxEngine(self._path).run(inputs, into)
+        # They lie in the engine's memory, all of which stays for as long as they do.
+        return {name: output.copy() for name, output in outputs.items()}
 
     def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
         """Allocate a zeroed buffer; see `runtime.engine.Engine`."""
