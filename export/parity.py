@@ -6,7 +6,7 @@ injection that is silently lost looks like a working model), the last layer's re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from export.reference import ReferenceModel, ReferenceStep
 from runtime import manifest as names
-from runtime.engine import Arrays, Buffer, OnnxEngine
+from runtime.engine import OnnxEngine, Tensors
 from runtime.manifest import ParityFigure, Quantization
 from runtime.models import Models
+from runtime.tensors import DeviceTensor
 
 TOLERANCE = 1e-4  # of the larger of 1 and the root mean square of PyTorch's values
 ROUNDED_TOLERANCE = 1e-3  # the same for the decoder over the same rounded weights
@@ -68,13 +69,18 @@ class BriefEngine:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def run(self, inputs: Arrays, into: Mapping[str, Buffer] | None = None) -> dict[str, Any]:
+    def run(
+        self,
+        inputs: Tensors,
+        into: Mapping[str, DeviceTensor] | None = None,
+        keep: Collection[str] = (),
+    ) -> dict[str, Any]:
         """Load, run, forget; see `runtime.engine.Engine`."""
-        outputs = OnnxEngine(self._path).run(inputs, into)
+        outputs = OnnxEngine(self._path).run(inputs, into, keep)
         # They lie in the engine's memory, all of which stays for as long as they do.
         return {name: output.copy() for name, output in outputs.items()}
 
-    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
+    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceTensor:
         """Allocate a zeroed buffer; see `runtime.engine.Engine`."""
         return OnnxEngine(self._path).buffer(shape, dtype)
 

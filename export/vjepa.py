@@ -153,7 +153,7 @@ class VJepaGraph(nn.Module):
         The aspect ratio is not kept: that is how the released features were made.
         """
         side = self.encoder.geometry.pixels
-        images = frames.permute(0, 3, 1, 2).float() / 255.0
+        images = frames.float().permute(0, 3, 1, 2) / 255.0
         images = _resample(_resample(images, 2, side), 3, side)
         images = (images - self.mean) / self.std
         return self.encoder(images.transpose(0, 1).unsqueeze(0))[0]

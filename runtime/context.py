@@ -17,6 +17,7 @@ from runtime.engine import Engine
 from runtime.errors import QuestionError
 from runtime.manifest import Manifest
 from runtime.positions import rotary_rows, step_positions, text_after_video, text_positions
+from runtime.tensors import Tensor
 
 NO_ROWS = np.zeros(0, np.int64)
 
@@ -53,9 +54,9 @@ class Context:
         self._capacity = capacity
         self._cos = np.ones((capacity, shape.head_dim // 2), np.float32)
         self._sin = np.zeros_like(self._cos)
-        self._zero_residual = np.zeros(
-            (len(manifest.geometry.resampler.injected_layers), 1, shape.width), np.float32
-        )
+        types = {spec.name: spec.type for spec in manifest.graphs[names.DECODER].inputs}
+        injected = len(manifest.geometry.resampler.injected_layers)
+        self._zero_residual = decoder.buffer((injected, 1, shape.width), types[names.RESIDUALS])
         buffer = (1, shape.kv_heads, capacity, shape.head_dim)
         self._past, self._present = {}, {}
         for layer in range(shape.layers):
@@ -63,7 +64,7 @@ class Context:
                 (names.past_key(layer), names.present_key(layer)),
                 (names.past_value(layer), names.present_value(layer)),
             ):
-                self._past[past] = self._present[present] = decoder.buffer(buffer, np.float32)
+                self._past[past] = self._present[present] = decoder.buffer(buffer, types[past])
         self._mark = Mark(length=0, steps=0, next_text=0)
         self.append_text(np.array(manifest.prompt.before_video), wanted=False)
         self._start = self._mark.next_text
@@ -91,9 +92,7 @@ class Context:
         """Forget every step: the context is as when it was opened."""
         self._mark = self._empty
 
-    def append_step(
-        self, visual: NDArray[np.float32], residuals: NDArray[np.float32] | None
-    ) -> None:
+    def append_step(self, visual: Tensor, residuals: Tensor | None) -> None:
         """Prefill one step.
 
         `visual` (H*W, D): its visual embeddings. `residuals` (injected, H*W, D): what is added
@@ -124,9 +123,9 @@ class Context:
 
     def _run(
         self,
-        embeddings: NDArray[np.float32],
+        embeddings: Tensor,
         positions: NDArray[np.float32],
-        residuals: NDArray[np.float32] | None,
+        residuals: Tensor | None,
         rows: NDArray[np.int64],
     ) -> tuple[NDArray[np.float32], int]:
         """Append tokens to the buffers; returns (logits of `rows`, the new length)."""
@@ -140,7 +139,7 @@ class Context:
         shape = self._manifest.geometry.decoder
         self._cos[past:total], self._sin[past:total] = rotary_rows(shape, positions)
         inputs = {
-            names.EMBEDDINGS: embeddings[None],
+            names.EMBEDDINGS: embeddings.reshape(1, *embeddings.shape),
             names.ROTARY_COS: self._cos,
             names.ROTARY_SIN: self._sin,
             names.RESIDUALS: self._zero_residual if residuals is None else residuals,

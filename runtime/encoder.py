@@ -11,7 +11,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from devices.samples import Fixation
 from runtime.frame_timeline import FramePair
@@ -19,6 +18,7 @@ from runtime.gaze_encoding import gaze_encoding
 from runtime.models import Models, Scene
 from runtime.steps import Step, StepPlan
 from runtime.stopwatch import Stopwatch
+from runtime.tensors import Tensor
 
 KEPT_PAIRS = 4
 
@@ -27,7 +27,7 @@ KEPT_PAIRS = 4
 class EncodedPair:
     """What does not depend on gaze: `visual` (H*W, D), and the scene half's outputs."""
 
-    visual: NDArray[np.float32]
+    visual: Tensor
     scene: Scene | None
 
 
@@ -37,7 +37,7 @@ class _Gazed:
 
     key: tuple[int, int]
     fixations: tuple[Fixation, ...]
-    residuals: NDArray[np.float32]
+    residuals: Tensor
 
 
 class Encoder:
@@ -85,9 +85,7 @@ class Encoder:
         with watch.stage("resampler.scene"):
             return EncodedPair(visual, self._models.scene(features, 0, 1, self._grid))
 
-    def _residuals(
-        self, pair: EncodedPair, plan: StepPlan, watch: Stopwatch
-    ) -> NDArray[np.float32] | None:
+    def _residuals(self, pair: EncodedPair, plan: StepPlan, watch: Stopwatch) -> Tensor | None:
         if pair.scene is None:
             return None
         key, fixations, newest = plan.pair.key, plan.gaze.fixations, self._newest

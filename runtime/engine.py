@@ -1,31 +1,26 @@
 """Running a graph: one small protocol, implemented here on ONNX Runtime.
 
-Arrays go in and out by name. What must stay on the device between runs (keys and values) lives in
-buffers that the engine allocates and that are passed by name like any array.
+Tensors go in and out by name. What must stay on the device between runs (keys and values) lives in
+buffers that the engine allocates; what one graph hands to the next (embeddings, residuals) may stay
+there too. Only `runtime.tensors` knows where a tensor lives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from runtime.errors import EngineError
+from runtime.tensors import HOST, DeviceTensor, Place, Tensor
 
-Arrays = Mapping[str, "NDArray[Any] | Buffer"]
-
-
-class Buffer(Protocol):
-    """Memory on the engine's device, shaped and typed, that outlives a run."""
-
-    def numpy(self) -> NDArray[Any]:
-        """A copy on the host."""
-        ...
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+Tensors = Mapping[str, Tensor]
 
 
 class Engine(Protocol):
@@ -33,63 +28,96 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, inputs: Arrays, into: Mapping[str, Buffer] | None = None) -> dict[str, Any]:
-        """Run once. Outputs named in `into` are written to those buffers, which may be inputs
-        too; all others are returned as arrays on the host."""
+    def run(
+        self,
+        inputs: Tensors,
+        into: Mapping[str, DeviceTensor] | None = None,
+        keep: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """Run once.
+
+        Outputs named in `into` are written to those buffers, which may be inputs too. Those named
+        in `keep` stay on the device if the engine computes on one; all others are host arrays.
+        """
         ...
 
-    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
+    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceTensor:
         """Allocate a zeroed buffer on the engine's device."""
         ...
 
 
 class OnnxEngine:
-    """A graph in ONNX Runtime, on the CPU."""
+    """A graph in ONNX Runtime, on the CPU or on a CUDA device."""
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, place: Place = HOST) -> None:
         """Load the graph at `path`; `threads` per operator, 0 for all cores.
 
-        Raises EngineError if ONNX Runtime is missing or refuses the graph.
+        Raises EngineError if ONNX Runtime is missing, can't use the device or refuses the graph.
         """
         self._onnxruntime = onnxruntime_module()
+        self._place = place
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         try:
             self._session = self._onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                str(path), options, providers=_providers(place)
             )
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise EngineError(f"ONNX Runtime can't load {path.name}: {reason}") from error
-        self.name = f"onnxruntime {self._onnxruntime.__version__} cpu"
+        if PROVIDERS[place.kind] not in self._session.get_providers():
+            raise EngineError(
+                f"ONNX Runtime can't use {place.kind} here: install the extra 'gpu' and its CUDA "
+                "libraries, or run with --engine cpu"
+            )
+        self.name = f"onnxruntime {self._onnxruntime.__version__} {place.kind}"
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, inputs: Arrays, into: Mapping[str, Buffer] | None = None) -> dict[str, Any]:
+    def run(
+        self,
+        inputs: Tensors,
+        into: Mapping[str, DeviceTensor] | None = None,
+        keep: Collection[str] = (),
+    ) -> dict[str, Any]:
         """Run once; see `Engine.run`."""
         binding = self._session.io_binding()
         for name, value in inputs.items():
-            if isinstance(value, np.ndarray):
-                binding.bind_cpu_input(name, np.ascontiguousarray(value))
+            if isinstance(value, DeviceTensor):
+                _bind(binding.bind_input, name, value)
             else:
-                binding.bind_ortvalue_input(name, value)
-        kept = into or {}
+                binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        written = into or {}
+        stay = set(keep) if self._place.resident else set()
         for name in self._outputs:
-            if name in kept:
-                binding.bind_ortvalue_output(name, kept[name])
+            if name in written:
+                _bind(binding.bind_output, name, written[name])
+            elif name in stay:
+                binding.bind_output(name, self._place.kind, self._place.index)
             else:
                 binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
-        results = binding.get_outputs()
         return {
-            name: result.numpy()
-            for name, result in zip(self._outputs, results, strict=True)
-            if name not in kept
+            name: DeviceTensor.of(result, self._place) if name in stay else result.numpy()
+            for name, result in zip(self._outputs, binding.get_outputs(), strict=True)
+            if name not in written
         }
 
-    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
+    def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceTensor:
         """Allocate a zeroed buffer; see `Engine.buffer`."""
-        return self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), "cpu")
+        return DeviceTensor.zeros(self._onnxruntime, shape, dtype, self._place)
+
+
+def _bind(bind: Callable[..., None], name: str, tensor: DeviceTensor) -> None:
+    """By its address: a tensor may be seen under another shape than it was made with."""
+    place = tensor.place
+    bind(name, place.kind, place.index, tensor.dtype.type, tensor.shape, tensor.pointer)
+
+
+def _providers(place: Place) -> list[Any]:
+    if place.kind == "cpu":
+        return [PROVIDERS["cpu"]]
+    return [(PROVIDERS[place.kind], {"device_id": place.index}), PROVIDERS["cpu"]]
 
 
 def onnxruntime_module() -> ModuleType:

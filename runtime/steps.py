@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from devices.clock import NANOSECONDS
 from devices.device import Delivery
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
@@ -18,6 +15,7 @@ from runtime.fixation_rules import FrameMark
 from runtime.frame_timeline import FramePair, FrameTimeline
 from runtime.gaze_timeline import GazeTimeline, GazeView
 from runtime.sampling import FRAMES_PER_STEP
+from runtime.tensors import Tensor
 
 PATIENCE = int(0.5 * NANOSECONDS)
 
@@ -41,8 +39,8 @@ class Step:
     """An encoded step: `visual` (H*W, D), `residuals` (injected, H*W, D) or None with gaze off."""
 
     plan: StepPlan
-    visual: NDArray[np.float32]
-    residuals: NDArray[np.float32] | None
+    visual: Tensor
+    residuals: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
