@@ -16,6 +16,7 @@ from runtime.capture import Capture, DueQuestion
 from runtime.command_line import AskedQuestion, parse_arguments
 from runtime.console import Screen
 from runtime.encoder import Encoder
+from runtime.engine_choice import Machine, choose_engine
 from runtime.errors import QuestionError, RuntimeFault
 from runtime.interruption import Interruption
 from runtime.live_loop import LiveLoop, Stages
@@ -48,7 +49,10 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     """Open everything, watch, and close everything."""
     bundle = Bundle.open(options.bundle)
     device = open_device(options.device, device_options(options))
-    models = Models(bundle)
+    profile = "evaluation" if options.protocol == "released" else "live"
+    choice = choose_engine(options.engine, bundle, Machine.here(), profile)
+    screen.notice(f"engine   {choice.line}")
+    models = Models(bundle, choice.load)
     with device as info:
         chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, run_span(options, device, info))

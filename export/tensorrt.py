@@ -1,0 +1,286 @@
+"""`python -m export.tensorrt BUNDLE`: TensorRT engines of vjepa, vision and the resampler.
+
+One builder for `tensorrt` and `tensorrt_rtx`, which share most of their API. TensorRT-RTX builds
+for given compute capabilities without a GPU; TensorRT builds on the GPU it will run on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+import numpy as np
+
+from export.low_precision import write_with_precision
+from runtime.bundle import Bundle
+from runtime.engine import OnnxEngine
+from runtime.engine_store import (
+    ANY_GPU,
+    EngineKey,
+    EngineRecord,
+    EngineStore,
+    Flavour,
+    Precision,
+    graph_hash,
+    shapes_hash,
+)
+from runtime.errors import EngineError, RuntimeFault
+from runtime.gpu import Gpu, find_gpu
+from runtime.manifest import GAZE, SCENE, VISION, VJEPA, Manifest, TensorSpec
+from runtime.shape_profiles import Shape, ShapeProfile, shape_profiles
+from runtime.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
+from runtime.vision_layout import vision_layout
+
+GRAPHS = (VJEPA, VISION, SCENE, GAZE)
+LARGEST_DIFFERENCE = 0.05  # of a 16-bit engine, relative to the root mean square of the output
+Measure = Callable[[bytes, str, ShapeProfile], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be built. `precisions`: candidates, the best measured one is kept."""
+
+    flavour: Flavour
+    capabilities: tuple[str, ...]
+    precisions: tuple[Precision, ...]
+    gpu: Gpu | None
+
+
+class EngineBuilder:
+    """Builds the engines of one bundle. Opening it raises EngineError without TensorRT."""
+
+    def __init__(self, bundle: Bundle, order: Order, measure: Measure | None = None) -> None:
+        """`measure`: the difference of an engine from the CPU; None where it can't be run."""
+        library = tensorrt_module(order.flavour)
+        if library is None:
+            extra = order.flavour.replace("_", "-")
+            raise EngineError(f"{order.flavour} is not installed: install the extra '{extra}'")
+        self._library = library
+        self._bundle = bundle
+        self._order = order
+        self._measure = measure or self._measured
+        self._logger = library.Logger(library.Logger.ERROR)
+        self.store = EngineStore(bundle.folder, bundle.manifest)
+
+    def build(self) -> Iterator[EngineRecord]:
+        """Every graph in both profiles; what was built before is used again."""
+        for graph in GRAPHS:
+            for profile in shape_profiles(self._bundle.manifest, graph):
+                yield self._built(graph, profile) or self._best(graph, profile)
+
+    def _built(self, graph: str, profile: ShapeProfile) -> EngineRecord | None:
+        keys = (self._key(graph, profile, precision) for precision in self._order.precisions)
+        return next((record for key in keys if (record := self.store.built(key))), None)
+
+    def _best(self, graph: str, profile: ShapeProfile) -> EngineRecord:
+        """The candidate nearest to float32; the first where nothing can be measured."""
+        best: tuple[float, Precision, bytes] | None = None
+        for precision in self._order.precisions:
+            engine = self._serialized(graph, profile, precision)
+            difference = self._measure(engine, graph, profile)
+            if difference is None:
+                return self.store.save(self._key(graph, profile, precision), engine, None)
+            if best is None or difference < best[0]:
+                best = difference, precision, engine
+        if best is None or not best[0] <= LARGEST_DIFFERENCE:
+            reached = "nothing" if best is None else f"{best[0]:.2e}"
+            raise EngineError(
+                f"{graph} differs by {reached} in {', '.join(self._order.precisions)}, allowed is "
+                f"{LARGEST_DIFFERENCE:g}: build it with --precision float32"
+            )
+        difference, precision, engine = best
+        return self.store.save(self._key(graph, profile, precision), engine, difference)
+
+    def _key(self, graph: str, profile: ShapeProfile, precision: Precision) -> EngineKey:
+        order = self._order
+        rtx = order.flavour == "tensorrt_rtx"
+        gpu = ANY_GPU if rtx or order.gpu is None else order.gpu.name
+        hashed = graph_hash(self._bundle.manifest, graph)
+        version = self._library.__version__
+        shapes = shapes_hash(profile)
+        return EngineKey(
+            graph,
+            profile.name,
+            order.flavour,
+            version,
+            gpu,
+            order.capabilities,
+            precision,
+            shapes,
+            hashed,
+        )
+
+    def _serialized(self, graph: str, profile: ShapeProfile, precision: Precision) -> bytes:
+        """Parse and build. Raises EngineError with TensorRT's first complaint."""
+        library = self._library
+        builder = library.Builder(self._logger)
+        typed = 1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        network = builder.create_network(typed)
+        parser = library.OnnxParser(network, self._logger)
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_with_precision(self._bundle.graph_path(graph), precision, Path(folder))
+            if not parser.parse_from_file(str(path)):
+                complaint = str(parser.get_error(0).desc()).splitlines()[0]
+                raise EngineError(f"{library.__name__} can't read {graph}: {complaint}")
+            config = self._config(builder, profile)
+            engine = builder.build_serialized_network(network, config)
+        if engine is None:
+            raise EngineError(
+                f"{library.__name__} can't build {graph} ({profile.name}, {precision}) for "
+                f"{', '.join(self._order.capabilities)}"
+            )
+        self._keep_timings(config)
+        return bytes(engine)
+
+    def _config(self, builder: Any, profile: ShapeProfile) -> Any:  # noqa: ANN401
+        """Shapes, compute capabilities (TensorRT-RTX) and timings of earlier builds (TensorRT)."""
+        config = builder.create_builder_config()
+        shapes = builder.create_optimization_profile()
+        for name, span in profile.ranges.items():
+            shapes.set_shape(name, span.least, span.usual, span.most)
+        config.add_optimization_profile(shapes)
+        if self._order.flavour == "tensorrt_rtx":
+            config.num_compute_capabilities = len(self._order.capabilities)
+            for index, capability in enumerate(self._order.capabilities):
+                config.set_compute_capability(_capability(self._library, capability), index)
+        else:
+            timings = self._timings.read_bytes() if self._timings.is_file() else b""
+            config.set_timing_cache(config.create_timing_cache(timings), False)
+        return config
+
+    def _keep_timings(self, config: Any) -> None:  # noqa: ANN401
+        if self._order.flavour == "tensorrt":
+            self.store.folder.mkdir(exist_ok=True)
+            self._timings.write_bytes(bytes(config.get_timing_cache().serialize()))
+
+    @property
+    def _timings(self) -> Path:
+        return self.store.folder / f"timings.{self._library.__version__}.cache"
+
+    def _measured(self, engine: bytes, graph: str, profile: ShapeProfile) -> float | None:
+        """The difference from the CPU where this machine's GPU can run the engine."""
+        gpu = self._order.gpu
+        if gpu is None or gpu.capability not in self._order.capabilities:
+            return None
+        shapes = {name: span.usual for name, span in profile.ranges.items()}
+        inputs = random_inputs(self._bundle.manifest, graph, shapes)
+        reference = OnnxEngine(self._bundle.graph_path(graph)).run(inputs)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "candidate.engine"
+            path.write_bytes(engine)
+            found = TensorRTEngine(self._library, path, profile).run(inputs)
+        return max(relative_difference(found[name], reference[name]) for name in reference)
+
+
+def relative_difference(found: np.ndarray, reference: np.ndarray) -> float:
+    """The largest difference over the root mean square of the reference; infinite if not finite."""
+    scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64))))
+    largest = float(np.abs(found.astype(np.float64) - reference).max())
+    return largest / max(scale, 1e-12) if np.isfinite(largest) else float("inf")
+
+
+def random_inputs(
+    manifest: Manifest, graph: str, shapes: dict[str, Shape]
+) -> dict[str, np.ndarray]:
+    """Inputs of those shapes that a graph can be compared with; layouts are real ones."""
+    rng = np.random.default_rng(0)
+    specs = {spec.name: spec for spec in manifest.graphs[graph].inputs}
+    inputs = {name: _drawn(rng, specs[name], shape) for name, shape in shapes.items()}
+    if graph == VISION:
+        pixels = manifest.geometry.vision.token_pixels
+        frame = shapes["frame_pair"]
+        height, width = frame[1] // pixels, frame[2] // pixels
+        inputs |= vision_layout(manifest.geometry.vision, height, width).inputs()
+    return inputs
+
+
+def _drawn(rng: np.random.Generator, spec: TensorSpec, shape: Shape) -> np.ndarray:
+    if spec.type == "uint8":
+        return rng.integers(0, 256, shape, np.uint8)
+    return rng.uniform(0, 1, shape).astype(spec.type)
+
+
+def _capability(library: ModuleType, capability: str) -> Any:  # noqa: ANN401
+    name = "SM" + capability.replace(".", "")
+    known = [n for n in dir(library.ComputeCapability) if n.startswith("SM")]
+    if name not in known:
+        numbers = ", ".join(n.removeprefix("SM") for n in sorted(known, key=lambda n: int(n[2:])))
+        raise EngineError(f"TensorRT-RTX does not build for SM {name[2:]}: it knows {numbers}")
+    return getattr(library.ComputeCapability, name)
+
+
+def make_order(options: argparse.Namespace, gpu: Gpu | None) -> Order:
+    """What the command line and the machine come to. Raises EngineError for what can't be."""
+    flavour = options.flavour or next((f for f in FLAVOURS if tensorrt_module(f)), None)
+    if flavour is None:
+        raise EngineError(
+            "neither tensorrt nor tensorrt_rtx is installed: install the extra 'tensorrt-rtx'"
+        )
+    if options.sm is None and gpu is None:
+        raise EngineError("no NVIDIA GPU here: say what to build for, such as --sm 86,89,120")
+    if flavour == "tensorrt" and gpu is None:
+        raise EngineError("tensorrt builds on the GPU it will run on, and there is none here")
+    given = options.sm or gpu.capability
+    capabilities = tuple(_with_point(number) for number in given.split(","))
+    if flavour == "tensorrt" and capabilities != (gpu.capability,):
+        raise EngineError(f"tensorrt builds for this GPU alone ({gpu.capability}): leave out --sm")
+    precisions = ("fp16", "bf16") if options.precision == "auto" else (options.precision,)
+    return Order(flavour, capabilities, precisions, gpu)
+
+
+def _with_point(number: str) -> str:
+    digits = number.strip().replace(".", "")
+    if not digits.isdigit() or len(digits) < 2:
+        raise EngineError(f"--sm {number}: give compute capabilities such as 86,89,120")
+    return f"{digits[:-1]}.{digits[-1]}"
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.tensorrt",
+        description="Build TensorRT engines of a bundle's encoders; they are kept beside it.",
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--sm", metavar="LIST", help="compute capabilities, such as 86,89,120")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", *get_args(Precision)),
+        default="auto",
+        help="of matrix products; auto: fp16 or bf16, whichever is measured nearer to float32 "
+        "(fp16 where no GPU can measure it)",
+    )
+    parser.add_argument("--flavour", choices=FLAVOURS, help="default: the one installed")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build; returns the exit status."""
+    options = parse_arguments(arguments)
+    try:
+        order = make_order(options, find_gpu())
+        builder = EngineBuilder(Bundle.open(options.bundle), order)
+        for record in builder.build():
+            key = record.key
+            print(
+                f"{key.graph}, {key.profile}: {key.precision}, {record.file.size / 1e6:.1f} MB, "
+                f"for {', '.join(key.capabilities)}, parity {_told(record)}"
+            )
+    except RuntimeFault as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _told(record: EngineRecord) -> str:
+    return "unmeasured" if record.difference is None else f"{record.difference:.1e}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""`python -m runtime.check BUNDLE`: what this machine will run on, whether it fits, a self-test."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from runtime import manifest as names
+from runtime.bundle import Bundle
+from runtime.context_pool import MOST_CONTEXTS
+from runtime.engine_choice import EngineChoice, Machine, choose_engine
+from runtime.errors import RuntimeFault
+from runtime.manifest import Manifest
+from runtime.models import Models
+
+GIBIBYTE = 1 << 30
+CONTEXT_TOKENS = 2048
+SHARED_SCORES = 2  # attention scores before and after softmax
+HEAD_DIM = 64  # of V-JEPA
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    good: bool
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """Bytes: weights as stored, keys and values of the contexts, activations (estimated)."""
+
+    weights: int
+    contexts: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.contexts + self.activations
+
+
+def memory_need(manifest: Manifest, tokens: int = CONTEXT_TOKENS) -> MemoryNeed:
+    """What a bundle needs with two contexts of `tokens` tokens.
+
+    Activations are estimated from the largest: the attention scores of V-JEPA over all its tokens.
+    """
+    decoder, vjepa = manifest.geometry.decoder, manifest.geometry.vjepa
+    types = {spec.name: np.dtype(spec.type) for spec in manifest.graphs[names.DECODER].inputs}
+    size = types[names.past_key(0)].itemsize
+    row = 2 * decoder.layers * decoder.kv_heads * decoder.head_dim * size
+    patches = vjepa.tubelets * vjepa.side**2
+    heads = max(1, vjepa.width // HEAD_DIM)
+    graphs = {name for name in manifest.files if ".onnx" in name}
+    return MemoryNeed(
+        sum(manifest.files[name].size for name in graphs),
+        MOST_CONTEXTS * tokens * row,
+        SHARED_SCORES * heads * patches**2 * np.dtype(np.float32).itemsize,
+    )
+
+
+def memory_finding(need: MemoryNeed, available: int | None) -> Finding:
+    """Whether it fits; unknown memory is said, and is no failure."""
+    parts = (
+        f"needs {need.total / GIBIBYTE:.2f} GiB: weights {need.weights / GIBIBYTE:.2f}, "
+        f"{MOST_CONTEXTS} contexts of {CONTEXT_TOKENS} tokens {need.contexts / GIBIBYTE:.2f}, "
+        f"activations about {need.activations / GIBIBYTE:.2f}"
+    )
+    if available is None:
+        return Finding(True, f"memory: {parts}; what is free is not known here")
+    have = f"{available / GIBIBYTE:.2f} GiB are there"
+    if need.total > available:
+        return Finding(False, f"memory: {parts}; {have}: export with --quant int4 or a shorter run")
+    return Finding(True, f"memory: {parts}; {have}")
+
+
+def available_memory(choice: EngineChoice, machine: Machine) -> int | None:
+    """Bytes: all of the GPU's, or what the host has free; None where the system does not say."""
+    if choice.kind != "cpu" and machine.gpu is not None:
+        return machine.gpu.memory
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def self_test(models: Models) -> Iterator[Finding]:
+    """One step encoded, prefilled with and without gaze, one token decoded."""
+    manifest = models.bundle.manifest
+    grid = (manifest.settings.live_height, manifest.settings.live_width)
+    pixels = manifest.geometry.vision.token_pixels
+    rng = np.random.default_rng(0)
+    shape = (manifest.geometry.vjepa.frames, grid[0] * pixels, grid[1] * pixels, 3)
+    frames = rng.integers(0, 256, shape, np.uint8)
+    visual = models.visual(frames[:2])
+    scene = models.scene(models.features(frames), 0, 1, grid)
+    encoding = rng.uniform(-1, 1, manifest.geometry.resampler.width).astype(np.float32)
+    residuals = models.residuals(scene, encoding)
+    yield Finding(
+        True, f"encoding: one step of {grid[0]} x {grid[1]} tokens on {models.engine_name}"
+    )
+    prompt = manifest.prompt
+    text = np.array([*prompt.after_video, *prompt.before_answer], np.int64)
+    room = len(prompt.before_video) + grid[0] * grid[1] + len(text) + 1
+    context = models.context(grid, room)
+    start = context.mark()
+    context.append_step(visual, None)
+    plain = context.append_text(text)
+    context.rewind(start)
+    context.append_step(visual, residuals)
+    gazed = context.append_text(text)
+    finite = bool(np.isfinite(plain).all() and np.isfinite(gazed).all())
+    yield Finding(finite, f"prefill: the logits are {'finite' if finite else 'NOT finite'}")
+    change = float(np.abs(gazed - plain).max())
+    bounds = [figure.bound for figure in manifest.parity if figure.must_change]
+    least = max(bounds, default=0.0)
+    yield Finding(
+        change > 0 and change >= least,
+        f"gaze: it changes the logits by {change:.2e}, the bundle asks for {least:.0e} at least",
+    )
+    token = int(np.argmax(gazed))
+    logits = context.append_text(np.array([token], np.int64))
+    fine = logits.shape == (manifest.geometry.decoder.vocabulary,) and bool(
+        np.isfinite(logits).all()
+    )
+    yield Finding(fine, f"decoding: one token ({models.bundle.tokenizer.decode([token])!r})")
+
+
+def findings(options: argparse.Namespace, machine: Machine) -> Iterator[Finding]:
+    """Everything, in the order in which it can fail. Raises RuntimeFault for what stops it."""
+    bundle = Bundle.open(options.bundle, rehash=True)
+    manifest = bundle.manifest
+    yield Finding(
+        True,
+        f"bundle: {manifest.name} ({manifest.quantization.kind}, {manifest.provenance.weights} "
+        f"weights), {len(manifest.files)} files unaltered",
+    )
+    choice = choose_engine(options.engine, bundle, machine)
+    yield Finding(True, f"engine: {choice.line}")
+    fits = memory_finding(memory_need(manifest), available_memory(choice, machine))
+    yield fits
+    if fits.good:
+        yield from self_test(Models(bundle, choice.load))
+
+
+def main(arguments: Sequence[str] | None = None, machine: Machine | None = None) -> int:
+    """Check; returns 0 if all is well, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.check", description="Whether this machine can run a bundle."
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
+    options = parser.parse_args(arguments)
+    good = True
+    try:
+        for finding in findings(options, machine or Machine.here()):
+            print(f"{'ok  ' if finding.good else 'FAIL'} {finding.line}")
+            good &= finding.good
+    except RuntimeFault as error:
+        print(f"FAIL {error}")
+        return 1
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The check of a machine: one line per finding, and an exit status that scripts can use."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from runtime.bundle import Bundle
+from runtime.check import MemoryNeed, main, memory_finding, memory_need, self_test
+from runtime.engine_choice import Machine
+from runtime.gpu import Gpu
+
+BARE = Machine(None, ("CPUExecutionProvider",), {})
+
+
+def test_a_good_bundle_passes(tiny_folder, capsys):
+    assert main([str(tiny_folder)], BARE) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kinds = [line.split()[1] for line in lines]
+    assert kinds == ["bundle:", "engine:", "memory:", "encoding:", "prefill:", "gaze:", "decoding:"]
+    assert all(line.startswith("ok ") for line in lines)
+    assert "cpu: no NVIDIA GPU found" in lines[1]
+
+
+def test_an_altered_bundle_fails_in_one_line(tiny_folder, tmp_path, capsys):
+    folder = shutil.copytree(tiny_folder, tmp_path / "bundle")
+    (folder / "vision.onnx").write_bytes(b"x")
+    assert main([str(folder)], BARE) == 1
+    assert capsys.readouterr().out.startswith("FAIL ")
+
+
+def test_a_missing_engine_fails(tiny_folder, capsys):
+    assert main([str(tiny_folder), "--engine", "cuda"], BARE) == 1
+    assert "FAIL --engine cuda: no NVIDIA GPU found" in capsys.readouterr().out
+
+
+def test_a_gpu_too_small_is_found_before_anything_is_loaded(tiny_folder, capsys):
+    machine = Machine(Gpu("small", "8.6", 1000), ("CUDAExecutionProvider",), {})
+    assert main([str(tiny_folder), "--engine", "cuda"], machine) == 1
+    assert "FAIL memory" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_memory_is_counted_from_the_manifest(tiny_folder):
+    manifest = Bundle.open(tiny_folder).manifest
+    need = memory_need(manifest, tokens=100)
+    # 2 contexts x keys and values x 8 layers x 100 tokens x 2 heads x 16 x 4 bytes
+    assert need.contexts == 2 * 2 * 8 * 100 * 2 * 16 * 4
+    assert need.weights == sum(path.stat().st_size for path in tiny_folder.glob("*.onnx*"))
+
+
+@pytest.mark.parametrize(("available", "good"), [(None, True), (6, True), (5, False)])
+def test_fitting(available, good):
+    assert memory_finding(MemoryNeed(1, 2, 3), available).good is good
+
+
+def test_injection_that_is_lost_is_found(tiny_models, monkeypatch):
+    monkeypatch.setattr(tiny_models, "residuals", lambda scene, encoding: None)
+    found = {finding.line.split(":")[0]: finding.good for finding in self_test(tiny_models)}
+    assert found["gaze"] is False
+    assert found["prefill"] is True
+
+
+def test_the_change_that_the_bundle_asks_for_is_kept_to(tiny_models, monkeypatch):
+    manifest = tiny_models.bundle.manifest
+    figures = tuple(
+        replace(figure, bound=1e9) if figure.must_change else figure for figure in manifest.parity
+    )
+    bundle = replace(tiny_models.bundle, manifest=replace(manifest, parity=figures))
+    monkeypatch.setattr(tiny_models, "bundle", bundle)
+    found = {finding.line.split(":")[0]: finding.good for finding in self_test(tiny_models)}
+    assert found["gaze"] is False
