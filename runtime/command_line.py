@@ -60,6 +60,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     _add_device(parser.add_argument_group("device"))
     _add_questions(parser.add_argument_group("questions and alerts"))
     _add_watching(parser.add_argument_group("how the stream is watched"))
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "tensorrt", "cuda", "cpu"),
+        default="auto",
+        help="what runs the bundle (default: the first of these that is there)",
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
     parser.add_argument(
         "--session", type=Path, metavar="DIR", help="save all that is received in a new folder"
