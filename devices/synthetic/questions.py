@@ -96,11 +96,14 @@ def pick(random: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def described(random: np.random.Generator, moment: Moment, thing: Thing) -> str:
-    """A thing as a person calls it: by kind or colour alone only where that is unambiguous."""
+    """A thing as a person calls it: by kind or colour alone only where that is unambiguous.
+
+    The kind alone, "the knife", is what people say most.
+    """
     things = moment.scene.things
     names = [f"the {thing.name}"]
     if sum(other.kind == thing.kind for other in things) == 1:
-        names.append(f"the {thing.kind}")
+        names += [f"the {thing.kind}"] * 2
     if sum(other.colour == thing.colour for other in things) == 1:
         names.append(f"something {thing.colour}")
     return pick(random, names)
