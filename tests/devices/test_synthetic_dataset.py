@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devices.recording.streamgaze import read_fixations
+from devices.recording.streamgaze import EPOCH, read_fixations
 from devices.synthetic.__main__ import main
-from devices.synthetic.questions import ASKERS, GTA, OAA
+from devices.synthetic.asking import shares
+from devices.synthetic.questions import ASKERS, GSM, GTA, NFI, OAA, OTP
 from devices.synthetic.wearer import Wearer
 
 SECONDS, SEED, VIDEOS = 16, 11, 2
@@ -104,26 +105,71 @@ def test_present_questions_are_right_about_a_fixation_that_lasts(folder):
 
 def test_alerts_have_as_many_points_of_either_type_and_they_are_true(folder):
     for task in (GTA, OAA):
+        types = []
         for entry in entries(folder, task):
             (question,) = entry["questions"]
             wearer = wearer_of(entry)
-            points = question["test_info"]
-            assert [point["type"] for point in points].count(1) * 2 == len(points)
-            for point in points:
+            names = [thing.name for thing in wearer.scene.things]
+            for point in question["test_info"]:
                 moment = wearer.moment(float(seconds_of(point["realtime"])))
-                place = [thing.name for thing in wearer.scene.things].index(
-                    question["target_object"]
-                )
-                expected = moment.gaze == place if task == GTA else place in moment.present
-                assert point["type"] == int(expected)
-    assert entries(folder, GTA)
+                there = [names[place] for place in moment.present]
+                if task == GTA:
+                    assert question["target_object"] in there
+                    there = [] if moment.gaze is None else [names[moment.gaze]]
+                assert point["type"] == int(question["target_object"] in there)
+                types.append(point["type"])
+        assert types.count(1) == types.count(0) > 0
 
 
-def test_the_same_seed_writes_the_same_questions(folder, tmp_path):
-    assert main(["--out", str(tmp_path), "--videos", "1", "--seconds", "16", "--seed", "11"]) == 0
-    for task in ASKERS:
-        first = [each for each in entries(folder, task) if each["video_path"].endswith("00000.mp4")]
-        assert entries(tmp_path, task) == first
+def test_the_past_is_asked_about_where_the_steps_show_all_of_it(folder):
+    asked = [entry for task in (GSM, NFI, OTP) for entry in entries(folder, task)]
+    assert asked
+    for entry in asked:
+        stem, second = entry["video_path"].removesuffix(".mp4"), seconds_of(entry["response_time"])
+        known = read_fixations(folder / "fixations" / f"{stem}_fixation_filtered.csv")
+        spans = [((f.started_at - EPOCH) / 1e9, (f.ended_at - EPOCH) / 1e9) for f in known]
+        steps = [*range(0, second, 2), second]
+        shown = {span for span in spans for step in steps if span[0] <= step <= span[1]}
+        begun = wearer_of(entry).dwells(0.0, second)
+        assert len(shown) == len(begun) >= 3
+
+
+def shown_tasks(folder):
+    return {task: entries(folder, task) for task in ASKERS}
+
+
+def asked(entries):
+    return sum(len(entry["questions"][0].get("test_info", [1])) for entry in entries)
+
+
+def test_questions_of_a_task_are_as_many_as_wanted_and_the_same_for_the_same_seed(tmp_path, capsys):
+    options = ["--videos", "12", "--seconds", "16", "--seed", "11", "--frame-rate", "1"]
+    for name in ("one", "two"):
+        assert main(["--out", str(tmp_path / name), *options, "--questions", "30"]) == 0
+    one, two = shown_tasks(tmp_path / "one"), shown_tasks(tmp_path / "two")
+    assert one == two
+    told = capsys.readouterr().out.splitlines()
+    for task, own in one.items():
+        assert asked(own) <= 30
+        assert f"{task}: {asked(own)} questions" in " ".join(told)
+    for task in (GTA, OAA, NFI, "present_object_attribute_recognition"):
+        assert asked(one[task]) == 30
+    letters = [e["questions"][0]["answer"] for e in one[NFI]]
+    assert set(letters) == set("ABCD")
+
+
+@pytest.mark.parametrize(
+    ("available", "total", "wanted"),
+    [
+        ([5, 5, 5], 6, [2, 2, 2]),
+        ([5, 5, 5], 7, [3, 2, 2]),
+        ([0, 1, 9], 6, [0, 1, 5]),
+        ([1, 2, 0], 10, [1, 2, 0]),
+        ([], 3, []),
+    ],
+)
+def test_questions_are_spread_as_evenly_as_there_are_occasions(available, total, wanted):
+    assert shares(available, total) == wanted
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, capsys):
