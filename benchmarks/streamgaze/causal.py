@@ -28,7 +28,9 @@ from runtime.sampling import FRAMES_PER_STEP, sampling_rate
 from runtime.session import Session, SessionOptions
 
 KEPT_PAIRS = 128  # the steps of a few overlapping clips
+MOST_FRAMES = 512  # resized ones, in memory at once
 REFUSED = "question refused"
+NO_MEMORY = "not enough memory"
 NO_COUNTS = DeviceCounts(StreamCounts(), StreamCounts())
 
 Outcome = AnswerRecord | Problem
@@ -82,11 +84,25 @@ def answer_causally(
     pixels = models.bundle.manifest.geometry.vision.token_pixels
     grid = settings.live_height, settings.live_width
     encoder = Encoder(models, grid, use_gaze, KEPT_PAIRS)
-    watches = [_Watch(media, clip, ask_after) for clip in clips_of(questions)]
-    wanted = (index for watch in watches for needed in watch.needed for index in needed)
-    footage = Footage(media.video, wanted, (grid[0] * pixels, grid[1] * pixels))
+    size = grid[0] * pixels, grid[1] * pixels
+    for watches in _passes([_Watch(media, clip, ask_after) for clip in clips_of(questions)]):
+        footage = Footage(media.video, set().union(*(watch.frames for watch in watches)), size)
+        for watch in watches:
+            yield from watch.answers(models, footage, encoder, use_gaze)
+
+
+def _passes(watches: Sequence[_Watch]) -> Iterator[list[_Watch]]:
+    """Clips in a row whose frames are decoded in one pass and held in memory together."""
+    together: list[_Watch] = []
+    frames: set[int] = set()
     for watch in watches:
-        yield from watch.answers(models, footage, encoder, use_gaze)
+        if together and len(frames | watch.frames) > MOST_FRAMES:
+            yield together
+            together, frames = [], set()
+        together.append(watch)
+        frames |= watch.frames
+    if together:
+        yield together
 
 
 class _Watch:
@@ -101,23 +117,33 @@ class _Watch:
             frames_needed(media.frame_times, self._start, clip.rate, moment)
             for moment in self._moments
         ]
+        self.frames = {index for needed in self.needed for index in needed}
 
     def answers(
         self, models: Models, footage: Footage, encoder: Encoder, use_gaze: bool
     ) -> Iterator[tuple[EvaluationQuestion, Outcome]]:
-        session = self._session(models, encoder, use_gaze)
-        self._deliver(session, footage)
+        session = None
         for question, moment, needed in zip(
             self._clip.questions, self._moments, self.needed, strict=True
         ):
             if (wrong := footage.missing(needed)) is not None:
                 yield question, Problem(BAD_VIDEO, wrong)
                 continue
-            session.advance(moment)
             try:
-                yield question, session.ask(question.asked(), moment)
+                if session is None:
+                    session = self._session(models, encoder, use_gaze)
+                    self._deliver(session, footage)
+                session.advance(moment)
+                outcome: Outcome = session.ask(question.asked(), moment)
             except RuntimeFault as error:
-                yield question, Problem(REFUSED, str(error))
+                outcome, session = Problem(REFUSED, str(error)), None
+            except MemoryError:
+                outcome, session = Problem(NO_MEMORY, self._size()), None
+            yield question, outcome
+
+    def _size(self) -> str:
+        seconds = self._clip.questions[-1].window.seconds
+        return f"its clip of {seconds:.0f} s does not fit in this machine's memory"
 
     def _session(self, models: Models, encoder: Encoder, use_gaze: bool) -> Session:
         """Its context has room for every step up to the last question, and two more."""
@@ -136,11 +162,7 @@ class _Watch:
     def _deliver(self, session: Session, footage: Footage) -> None:
         """Everything at once: a session looks at nothing beyond the moment it is asked about."""
         end = self._moments[-1]
-        indices = [
-            index
-            for index in sorted({index for needed in self.needed for index in needed})
-            if footage.missing([index]) is None
-        ]
+        indices = [index for index in sorted(self.frames) if footage.missing([index]) is None]
         times = self._media.frame_times[indices].tolist()
         frames = [
             SceneFrame(time, time, index, pixels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,24 +21,33 @@ from benchmarks.streamgaze.dataset import (
     tasks_named,
     video_folders,
 )
-from benchmarks.streamgaze.engines import load_models
+from benchmarks.streamgaze.engines import ENGINES, load_models
 from benchmarks.streamgaze.evaluation import Way, evaluate, problems
 from benchmarks.streamgaze.media import Library
+from benchmarks.streamgaze.protocols import NOT_REPRODUCED
+from benchmarks.streamgaze.questions import QuestionKey
 from benchmarks.streamgaze.results import Conditions, Result, ResultFile
 from benchmarks.streamgaze.summary import summary_lines
 from runtime.models import Models
+
+UNUSABLE_FILE = "unusable task file"
 
 
 def run(arguments: Sequence[str], console: Console) -> int:
     """Check a data set, or ask its questions; returns the exit status."""
     options = run_parser().parse_args(arguments)
     check_options(options)
-    files, library = open_data(options)
     if options.check:
-        return check(library, files, console)
+        unread: list[DataSetError] = []
+        files, library = open_data(options, unread.append)
+        return check(library, files, unread, console)
+    files, library = open_data(options)
     models = load_models(options)
     conditions = _conditions(options, models, files)
     results = ResultFile(options.out, conditions)
+    console.print(f"{conditions.engine}, protocol {options.protocol}, gaze: {options.gaze}")
+    if options.protocol == "released":
+        console.print(NOT_REPRODUCED)
     try:
         answered = _evaluate(options, models, library, files, results, console)
     finally:
@@ -48,11 +57,16 @@ def run(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-def open_data(options: argparse.Namespace) -> tuple[list[TaskFile], Library]:
-    """The questions and videos that the command line names. Raises DataSetError."""
+def open_data(
+    options: argparse.Namespace, on_error: Callable[[DataSetError], None] | None = None
+) -> tuple[list[TaskFile], Library]:
+    """The questions and videos that the command line names. Raises DataSetError.
+
+    `on_error` hears of task files that can't be read, which then are left out.
+    """
     videos = split_videos(options.split, options.part) if options.split else None
     selection = Selection(tasks_named(options.tasks), videos, options.limit)
-    files = read_tasks(options.data, selection)
+    files = read_tasks(options.data, selection, on_error)
     library = Library(
         VideoIndex(video_folders(options.data, options.video_dir)),
         options.fixation_dir or [options.data / "fixations", options.data],
@@ -66,18 +80,25 @@ def way_of(options: argparse.Namespace) -> Way:
     return Way(options.protocol, options.gaze != "none", options.ask_after)
 
 
-def check(library: Library, files: Sequence[TaskFile], console: Console) -> int:
-    """Print every problem of a data set; 1 if there are any."""
+def check(
+    library: Library, files: Sequence[TaskFile], unread: Sequence[DataSetError], console: Console
+) -> int:
+    """Print every problem of a data set; 1 if there are any. `unread`: of its task files."""
     count = sum(len(file.questions) for file in files)
     causes: Counter[str] = Counter()
+    unaskable: set[QuestionKey] = set()
     with _progress(console) as progress:
         task = progress.add_task("checking", total=count)
         for found in problems(library, files, lambda done: progress.advance(task, done)):
             causes[found.problem.cause] += 1
-            console.print(f"{found.problem.cause}: {found.key}: {found.problem.reason}")
+            unaskable |= found.questions
+            console.print(f"{found.problem.cause}: {found.about}: {found.problem.reason}")
+    for error in unread:
+        causes[UNUSABLE_FILE] += 1
+        console.print(f"{UNUSABLE_FILE}: {error}")
     if causes:
-        by_cause = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
-        console.print(f"{causes.total()} of {count} questions can't be asked: {by_cause}")
+        listed = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
+        console.print(f"{len(unaskable)} of {count} questions can't be asked; problems: {listed}")
     else:
         console.print(f"{count} questions in {len(files)} task files: no problem found")
     return 1 if causes else 0
@@ -201,8 +222,16 @@ def add_way_options(parser: argparse.ArgumentParser) -> None:
         help="ask so many seconds later: time stamps are rounded, the fixation may begin after",
     )
     engine = parser.add_argument_group("engine")
-    engine.add_argument("--engine", choices=("onnx", "torch"), default="onnx")
-    engine.add_argument("--threads", type=int, default=0, metavar="N", help="onnx; 0: all cores")
+    engine.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="of the bundle's graphs, as in runtime.live (default: the first that is there), or "
+        "torch: PyTorch with hooks, from the checkpoints that the bundle was made of",
+    )
+    engine.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="of the CPU; 0: all cores"
+    )
     engine.add_argument("--qwen", type=Path, metavar="DIR", help="torch: Qwen2.5-VL folder")
     engine.add_argument("--vjepa", type=Path, metavar="FILE", help="torch: V-JEPA 2.1 checkpoint")
     engine.add_argument(

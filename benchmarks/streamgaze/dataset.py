@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -50,11 +50,15 @@ class Selection:
         return self.videos is None or Path(video).stem in self.videos
 
 
-def read_tasks(root: Path, selection: Selection) -> list[TaskFile]:
+def read_tasks(
+    root: Path,
+    selection: Selection,
+    on_error: Callable[[DataSetError], None] | None = None,
+) -> list[TaskFile]:
     """The wanted task files under `root`, or `root/qa` as the hub has them.
 
     Raises DataSetError for a folder without any, for a wanted one that is missing, and for a file
-    that is no list in JSON.
+    that is no list in JSON, unless `on_error` is there to hear of that.
     """
     if not root.is_dir():
         raise DataSetError(f"{root}: there is no such data set")
@@ -65,7 +69,15 @@ def read_tasks(root: Path, selection: Selection) -> list[TaskFile]:
         raise DataSetError(f"{root}: no task file there or in {root / 'qa'}: looked for {names}")
     if selection.tasks and (missing := [task for task in places if task not in found]):
         raise DataSetError(f"{root}: there is no {missing[0].name}.json, which --tasks asks for")
-    return [_read_task(task, path, selection) for task, path in found.items()]
+    files = []
+    for task, path in found.items():
+        try:
+            files.append(_read_task(task, path, selection))
+        except DataSetError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+    return files
 
 
 def by_video(files: Iterable[TaskFile]) -> Iterator[tuple[str, list[EvaluationQuestion]]]:

@@ -6,8 +6,11 @@ import argparse
 
 from benchmarks.streamgaze.dataset import DataSetError
 from runtime.bundle import Bundle
-from runtime.engine import OnnxEngine
+from runtime.engine_choice import Machine, choose_engine
 from runtime.models import Models
+
+ENGINES = ("auto", "tensorrt", "cuda", "cpu", "torch")
+PROFILES = {"causal": "live", "released": "evaluation"}  # sizes that TensorRT engines are built for
 
 
 def load_models(options: argparse.Namespace) -> Models:
@@ -16,8 +19,10 @@ def load_models(options: argparse.Namespace) -> Models:
     Raises RuntimeFault for a bundle, DataSetError for checkpoints that can't be used.
     """
     bundle = Bundle.open(options.bundle)
-    if options.engine == "onnx":
-        return Models(bundle, lambda path: OnnxEngine(path, options.threads))
+    if options.engine != "torch":
+        profile = PROFILES[options.protocol]
+        chosen = choose_engine(options.engine, bundle, Machine.here(), profile, options.threads)
+        return Models(bundle, chosen.load)
     given = (options.qwen, options.vjepa, options.gaze_checkpoint)
     if not all(given):
         raise DataSetError("--engine torch needs --qwen, --vjepa and --gaze-checkpoint")

@@ -32,10 +32,11 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class FoundProblem:
-    """A question that can't be asked, and why."""
+    """Why questions can't be asked. `about`: one question, or a video and how many ask about it."""
 
-    key: QuestionKey
+    about: str
     problem: Problem
+    questions: frozenset[QuestionKey]
 
 
 def evaluate(
@@ -60,11 +61,14 @@ def problems(
 ) -> Iterator[FoundProblem]:
     """Every problem of the data set, without a model. `looked_at` hears of questions checked."""
     for video, questions in by_video(files):
-        media = _open(library, video, questions)
+        keys = frozenset(question.key for question in questions)
+        media, found = library.examine(video) if video else (None, ())
+        for problem in found:
+            yield FoundProblem(f"{video}, {len(keys)} questions", problem, keys)
         for question in questions:
-            problem = _problem(question, media)
-            if problem is not None:
-                yield FoundProblem(question.key, problem)
+            late = media.problem_of(question) if media else None
+            for problem in (*question.problems, *filter(None, [late])):
+                yield FoundProblem(str(question.key), problem, frozenset([question.key]))
         looked_at(len(questions))
 
 

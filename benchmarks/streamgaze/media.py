@@ -15,7 +15,12 @@ from benchmarks.streamgaze.dataset import VideoIndex
 from benchmarks.streamgaze.questions import EvaluationQuestion, Problem
 from devices.clock import NANOSECONDS
 from devices.device import DeviceError, DeviceInfo
-from devices.recording.streamgaze import find_fixations, frame_times, read_streamgaze
+from devices.recording.streamgaze import (
+    find_fixations,
+    fixations_shown,
+    frame_times,
+    read_fixations,
+)
 from devices.recording.video import VideoTrack, track
 from devices.samples import Fixation
 
@@ -92,38 +97,61 @@ class Library:
 
     def open(self, name: str) -> Media:
         """The video of a name. Raises Unusable."""
+        media, problems = self.examine(name)
+        if media is None:
+            raise Unusable(problems[0].cause, problems[0].reason)
+        return media
+
+    def examine(self, name: str) -> tuple[Media | None, tuple[Problem, ...]]:
+        """The video of a name, or everything that is wrong with it and with its fixation file."""
         path = self._videos.path(name)
+        video, fixations, problems = None, (), []
+        try:
+            video = self._video(name, path)
+        except Unusable as error:
+            problems.append(error.problem)
+        times = None if video is None else frame_times(video.files[0])
+        try:
+            fixations = self._fixations(name, path, times)
+        except Unusable as error:
+            problems.append(error.problem)
+        if problems:
+            return None, tuple(problems)
+        return Media(video, times, fixations), ()
+
+    def _video(self, name: str, path: Path | None) -> VideoTrack:
         if path is None:
             overlay = self._videos.has_overlay_only(name)
             found = "only one with the gaze drawn in" if overlay else "no such video"
             raise Unusable(MISSING_VIDEO, f"{name}: there is {found} under the video folders")
         try:
-            if self._gaze == "none":
-                video = track([path])
-                return Media(video, frame_times(video.files[0]), ())
-            file = self._fixation_file(path)
+            return track([path])
         except DeviceError as error:
             raise Unusable(BAD_VIDEO, str(error)) from error
         except OSError as error:
             raise Unusable(BAD_VIDEO, f"{path}: can't be read: {error.strerror}") from error
-        return self._with_gaze(path, file)
 
-    def _fixation_file(self, path: Path) -> Path:
+    def _fixations(
+        self, name: str, path: Path | None, times: NDArray[np.int64] | None
+    ) -> tuple[Fixation, ...]:
+        """What the model is told of a video's fixations.
+
+        No `path` of a video that is not there, no frame `times` of one that can't be opened.
+        """
+        if self._gaze == "none":
+            return ()
+        video, beside = path or Path(name), [path.parent] if path else []
         try:
-            return find_fixations(path, [*self._folders, path.parent])
+            file = find_fixations(video, [*self._folders, *beside])
         except DeviceError as error:
             raise Unusable(MISSING_FIXATIONS, str(error)) from error
-
-    def _with_gaze(self, path: Path, file: Path) -> Media:
         try:
-            recording = read_streamgaze(path, [file])
+            known = read_fixations(file)
+            if times is not None:
+                known = fixations_shown(known, file, video, int(times[-1]))
         except DeviceError as error:
-            blamed = BAD_FIXATIONS if str(error).startswith(str(file)) else BAD_VIDEO
-            raise Unusable(blamed, str(error)) from error
-        fixations = recording.fixations
-        if self._gaze == "shuffled":
-            fixations = shuffled(fixations, path.stem)
-        return Media(recording.video, recording.frame_times, fixations)
+            raise Unusable(BAD_FIXATIONS, str(error)) from error
+        return shuffled(known, video.stem) if self._gaze == "shuffled" else known
 
 
 def shuffled(fixations: Sequence[Fixation], name: str) -> tuple[Fixation, ...]:

@@ -26,6 +26,11 @@ CAUSAL = (
     "`--ask-after` moves every question by so much.",
 )
 
+NOT_REPRODUCED = (
+    "Not reproduced of the release: the pre-roll and re-encoding of cut clips, and the retry with "
+    "fewer frames when memory runs out. The frame count is fixed."
+)
+
 RELEASED = (
     "`released`: what the released GazeQwen evaluation does, properties kept on purpose.",
     "At most 8 frames of a clip, evenly spaced over it, while the steps are given times that "
@@ -35,8 +40,7 @@ RELEASED = (
     "Fixations are kept by their midpoint in the clip: the fixation being asked about, which "
     "starts at the time stamp, is dropped.",
     "An alert is asked as A. Yes / B. No, and the arg-max runs over A to D: C and D are wrong.",
-    "Not reproduced: the pre-roll and re-encoding of cut clips, and the retry with fewer frames "
-    "when memory runs out. The frame count is fixed.",
+    NOT_REPRODUCED,
 )
 
 PROPERTIES = {"causal": CAUSAL, "released": RELEASED}

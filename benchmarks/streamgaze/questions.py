@@ -49,7 +49,7 @@ class Problem:
 class EvaluationQuestion:
     """A question of the data set. `expected`: a letter, or YES or NO of an alert's test point.
 
-    `window` is None where `problem` says that its time can't be read.
+    `window` is None where one of `problems` says that its time can't be read.
     """
 
     key: QuestionKey
@@ -57,7 +57,12 @@ class EvaluationQuestion:
     expected: str
     is_alert: bool
     window: Window | None
-    problem: Problem | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def problem(self) -> Problem | None:
+        """The first of its problems; None if it can be asked."""
+        return self.problems[0] if self.problems else None
 
     def asked(self) -> Question:
         """As it is put to the model."""
@@ -129,7 +134,7 @@ def _multiple_choice(task: Task, video: str, fields: Mapping[str, object]) -> Ev
         right,
         is_alert=False,
         window=None if seconds is None else window(task, seconds),
-        problem=_common_problem(key, seconds) or _choice_problem(options, fields, right),
+        problems=(*_common_problems(key, seconds), *_choice_problems(options, fields, right)),
     )
 
 
@@ -145,45 +150,46 @@ def _test_points(
         given = point if isinstance(point, Mapping) else {}
         key = QuestionKey(task.name, video, text, _text(given, "realtime"))
         seconds, kind = seconds_of(given.get("realtime")), given.get("type")
-        problem = _common_problem(key, seconds)
-        if problem is None and (kind not in (0, 1) or isinstance(kind, bool)):
-            problem = Problem(NO_ANSWER, f"the type of its test point is {kind!r}, not 0 or 1")
+        problems = list(_common_problems(key, seconds))
+        if kind not in (0, 1) or isinstance(kind, bool):
+            wrong = f"the type of its test point is {kind!r}, not 0 or 1"
+            problems.append(Problem(NO_ANSWER, wrong))
         yield EvaluationQuestion(
             key,
             (),
             YES if kind == 1 else NO,
             is_alert=True,
             window=None if seconds is None else Window(0.0, seconds),
-            problem=problem,
+            problems=tuple(problems),
         )
 
 
-def _common_problem(key: QuestionKey, seconds: float | None) -> Problem | None:
+def _common_problems(key: QuestionKey, seconds: float | None) -> Iterator[Problem]:
     if not key.video:
-        return Problem(NO_VIDEO_NAME, "it names no video (video_path)")
+        yield Problem(NO_VIDEO_NAME, "it names no video (video_path)")
     if not key.question.strip():
-        return Problem(NO_QUESTION, "its question is empty")
+        yield Problem(NO_QUESTION, "its question is empty")
     if seconds is None:
         found = repr(key.time) if key.time else "missing"
-        return Problem(UNREADABLE_TIME, f"its time is {found}: give MM:SS or HH:MM:SS")
-    return None
+        yield Problem(UNREADABLE_TIME, f"its time is {found}: give MM:SS or HH:MM:SS")
 
 
-def _choice_problem(
+def _choice_problems(
     options: Sequence[str], fields: Mapping[str, object], right: str
-) -> Problem | None:
+) -> Iterator[Problem]:
     if len(options) < 2 or not all(option.strip() for option in options):
-        return Problem(EMPTY_OPTIONS, f"its options are {fields.get('options')!r}")
-    if len(options) > len(LETTERS):
-        return Problem(EMPTY_OPTIONS, f"it has {len(options)} options, more than {len(LETTERS)}")
-    if right not in LETTERS[: len(options)] or len(right) != 1:
+        yield Problem(EMPTY_OPTIONS, f"its options are {fields.get('options')!r}")
+    elif len(options) > len(LETTERS):
+        many = f"it has {len(options)} options, more than {len(LETTERS)}"
+        yield Problem(EMPTY_OPTIONS, many)
+    elif right not in LETTERS[: len(options)] or len(right) != 1:
         found = fields.get("answer")
-        return Problem(NO_ANSWER, f"its answer is {found!r}, no letter of {len(options)} options")
-    return None
+        wrong = f"its answer is {found!r}, no letter of {len(options)} options"
+        yield Problem(NO_ANSWER, wrong)
 
 
 def _broken(key: QuestionKey, cause: str, reason: str) -> EvaluationQuestion:
-    return EvaluationQuestion(key, (), "", False, None, Problem(cause, reason))
+    return EvaluationQuestion(key, (), "", False, None, (Problem(cause, reason),))
 
 
 def _options(given: object) -> tuple[str, ...]:

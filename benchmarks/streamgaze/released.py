@@ -6,6 +6,7 @@ Questions about the same clip share its encoding; clips in a row share one pass 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -59,8 +60,9 @@ def _clips(media: Media, questions: Sequence[EvaluationQuestion]) -> list[_Clip]
 def _footage(models: Models, media: Media, clips: Sequence[_Clip]) -> Footage:
     indices: set[int] = set()
     for clip in clips:
-        sampled = released_clip(media.frame_times, (), clip.start, clip.end)
-        indices.update(sampled.indices.tolist())
+        with suppress(RuntimeFault):  # told when its questions are asked
+            sampled = released_clip(media.frame_times, (), clip.start, clip.end)
+            indices.update(sampled.indices.tolist())
     pixels = models.bundle.manifest.geometry.vision.token_pixels
     rows, columns = released_grid(media.video.width, media.video.height, pixels)
     return Footage(media.video, indices, (rows * pixels, columns * pixels))

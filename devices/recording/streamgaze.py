@@ -33,9 +33,7 @@ def read_streamgaze(path: Path, places: Sequence[Path] = ()) -> RecordingDescrip
     file = find_fixations(path, places or [path.parent])
     times = frame_times(video.files[0])
     known = read_fixations(file)
-    shown = tuple(fixation for fixation in known if fixation.started_at <= times[-1])
-    if not shown:
-        raise DeviceError(f"{file}: all its fixations begin after the end of {path.name}")
+    shown = fixations_shown(known, file, path, int(times[-1]))
     beyond = len(known) - len(shown)
     notice = f"{file}: {beyond} of {len(known)} fixations begin after the end of {path.name}"
     return RecordingDescription(
@@ -47,6 +45,16 @@ def read_streamgaze(path: Path, places: Sequence[Path] = ()) -> RecordingDescrip
         gaze_from="fixation file",
         notices=(notice,) if beyond else (),
     )
+
+
+def fixations_shown(
+    known: Sequence[Fixation], file: Path, video: Path, end: int
+) -> tuple[Fixation, ...]:
+    """Those of a file that begin by the video's `end` (Unix ns). Raises DeviceError for none."""
+    shown = tuple(fixation for fixation in known if fixation.started_at <= end)
+    if not shown:
+        raise DeviceError(f"{file}: all its fixations begin after the end of {video.name}")
+    return shown
 
 
 def frame_times(file: VideoFile) -> NDArray[np.int64]:

@@ -116,6 +116,7 @@ BROKEN = [
 @pytest.mark.parametrize(("task", "content", "cause", "named"), BROKEN)
 def test_what_is_wrong_with_a_question_is_told(task, content, cause, named):
     (question,) = questions(task, content)
+    assert question.problems == (question.problem,)
     assert question.problem.cause == cause
     assert named in question.problem.reason
 
@@ -153,11 +154,28 @@ def test_check_of_a_sound_set(two_videos, capsys):
 def test_check_lists_every_problem_of_files(copied, capsys):
     video(copied, "two").unlink()
     fixation_file(copied, "one").unlink()
+    fixation_file(copied, "two").unlink()
+    twice_wrong = choice(3) | {"time_stamp": "soon", "options": []}
+    write_task(copied.root, EASY, [entry("three.mp4", [twice_wrong]), entry("", [choice(1)])])
+    (copied.root / "qa" / f"{GTA}.json").write_text("{}")
     assert main(copied.options("--check")) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("missing fixation file: ") for line in lines) == 2
-    assert sum(line.startswith("missing video: ") for line in lines) == 1
-    assert "3 of 3 questions can't be asked" in lines[-1]
+    *listed, last = [line for line in capsys.readouterr().out.splitlines() if line]
+    found = sorted(tuple(line.split(": ")[:2]) for line in listed)
+    asked = f"{EASY}, three.mp4 at soon"
+    assert found == [
+        ("empty options", asked),
+        ("missing fixation file", "one.mp4, 2 questions"),
+        ("missing fixation file", "three.mp4, 1 questions"),
+        ("missing fixation file", "two.mp4, 1 questions"),
+        ("missing video", "three.mp4, 1 questions"),
+        ("missing video", "two.mp4, 1 questions"),
+        ("no video named", f"{EASY},  at 00:01"),
+        ("unreadable time", asked),
+        ("unusable task file", str(copied.root / "qa" / f"{GTA}.json")),
+    ]
+    assert last.startswith("5 of 5 questions can't be asked; problems: ")
+    for counted in ("3 missing fixation file", "2 missing video", "1 unreadable time"):
+        assert counted in last
 
 
 def spoil_video(drawn):
@@ -263,6 +281,10 @@ def test_wrong_options_are_one_line(two_videos, capsys, options, named):
 def test_a_task_file_that_is_no_json_and_an_empty_folder(copied, tmp_path, capsys):
     (copied.root / "qa" / f"{SCENE}.json").write_text("[{")
     assert main(copied.options("--check")) == 1
-    assert "not JSON" in capsys.readouterr().err
+    assert "unusable task file" in (told := capsys.readouterr()).out and "not JSON" in told.out
+    run = ["--bundle", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert main(copied.options(*run)) == 1
+    error = capsys.readouterr().err
+    assert "not JSON" in error and error.count("\n") == 1
     assert main(["--check", "--data", str(tmp_path)]) == 1
     assert "no task file" in capsys.readouterr().err
