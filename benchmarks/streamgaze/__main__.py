@@ -1,4 +1,4 @@
-"""`python -m benchmarks.streamgaze`: a run, `compare`, `report` or `sharing`."""
+"""`python -m benchmarks.streamgaze`: a run, or one of the commands below."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchmarks.streamgaze import command, comparison, report, sharing
+from benchmarks.streamgaze import command, comparison, memory, report, sharing
 from benchmarks.streamgaze.dataset import DataSetError
 from runtime.errors import RuntimeFault
 
-COMMANDS = {"compare": comparison.run, "report": report.run, "sharing": sharing.run}
+COMMANDS = {
+    "compare": comparison.run,
+    "report": report.run,
+    "sharing": sharing.run,
+    "memory": memory.run,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,11 +36,26 @@ UNUSABLE_FILE = "unusable task file"
 def run(arguments: Sequence[str], console: Console) -> int:
     """Check a data set, or ask its questions; returns the exit status."""
     options = run_parser().parse_args(arguments)
-    check_options(options)
     if options.check:
+        check_options(options)
         unread: list[DataSetError] = []
         files, library = open_data(options, unread.append)
         return check(library, files, unread, console)
+    for line in summary_lines(make_run(options, console)):
+        console.print(line)
+    return 0
+
+
+def make_run(
+    options: argparse.Namespace,
+    console: Console,
+    heard: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Ask what is not answered yet; `heard` hears of each result. Returns those of the whole run.
+
+    Raises DataSetError and RuntimeFault.
+    """
+    check_options(options)
     files, library = open_data(options)
     models = load_models(options)
     conditions = _conditions(options, models, files)
@@ -49,12 +64,18 @@ def run(arguments: Sequence[str], console: Console) -> int:
     if options.protocol == "released":
         console.print(NOT_REPRODUCED)
     try:
-        answered = _evaluate(options, models, library, files, results, console)
+        total = sum(len(file.questions) for file in files)
+        with _progress(console) as progress:
+            task = progress.add_task("questions", total=total, completed=len(results.done))
+            for result in evaluate(models, library, files, way_of(options), results.done):
+                results.append(result)
+                heard(result)
+                progress.advance(task)
+                if result.skipped is not None:
+                    console.print(f"skipped, {result.skipped}: {result.key}: {result.reason}")
+        return results.read()
     finally:
         results.close()
-    for line in summary_lines(answered):
-        console.print(line)
-    return 0
 
 
 def open_data(
@@ -104,25 +125,6 @@ def check(
     return 1 if causes else 0
 
 
-def _evaluate(
-    options: argparse.Namespace,
-    models: Models,
-    library: Library,
-    files: Sequence[TaskFile],
-    results: ResultFile,
-    console: Console,
-) -> list[Result]:
-    total = sum(len(file.questions) for file in files)
-    with _progress(console) as progress:
-        task = progress.add_task("questions", total=total, completed=len(results.done))
-        for result in evaluate(models, library, files, way_of(options), results.done):
-            results.append(result)
-            progress.advance(task)
-            if result.skipped is not None:
-                console.print(f"skipped, {result.skipped}: {result.key}: {result.reason}")
-    return results.read()
-
-
 def _conditions(
     options: argparse.Namespace, models: Models, files: Sequence[TaskFile]
 ) -> Conditions:
@@ -160,7 +162,7 @@ def run_parser() -> argparse.ArgumentParser:
         description="Ask a bundle the questions of a StreamGaze data set and keep every answer. "
         "A run that was stopped goes on when the same command is given again. "
         "`compare RUN_A RUN_B` and `report RUN ...` work on finished runs, `sharing` measures what "
-        "shared work saves; each has its own --help.",
+        "shared work saves, `memory` weighs a run; each has its own --help.",
     )
     parser.add_argument(
         "--check", action="store_true", help="list every problem of the data set, run no model"

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from benchmarks.streamgaze.dataset import DataSetError
 from benchmarks.streamgaze.results import Result, Run, read_run
-from benchmarks.streamgaze.scoring import Score
+from benchmarks.streamgaze.scoring import Score, overall
 from benchmarks.streamgaze.significance import mcnemar
-from benchmarks.streamgaze.summary import percent
+from benchmarks.streamgaze.summary import accuracy_cell, percent, skip_lines, summarise
 from benchmarks.streamgaze.tables import markdown_table
 from benchmarks.streamgaze.tasks import TASKS
 
@@ -56,8 +56,8 @@ class Comparison:
         return (
             self.name,
             str(count),
-            percent(self.first.accuracy),
-            percent(self.second.accuracy),
+            accuracy_cell(self.first),
+            accuracy_cell(self.second),
             f"{difference:+.1f}",
             str(self.only_first),
             str(self.only_second),
@@ -111,12 +111,20 @@ def comparison_lines(first: Run, second: Run) -> Iterator[str]:
     for line in differences(first, second) or ["Both were run alike."]:
         yield f"- {line}"
     yield ""
-    yield from markdown_table(HEADER, (each.row() for each in comparisons(pairs)))
+    compared = list(comparisons(pairs))
+    yield from markdown_table(HEADER, (each.row() for each in compared))
+    yield ""
+    *tasks, _ = compared
+    means = percent(overall(t.first for t in tasks)), percent(overall(t.second for t in tasks))
+    yield f"Mean of these tasks, unweighted: A {means[0]}, B {means[1]}"
+    for run in (first, second):
+        yield from skip_lines(run.folder.name, summarise(run.results))
     yield ""
     yield (
         f"{len(pairs)} questions answered in both runs ({len(first.results)} in A, "
-        f"{len(second.results)} in B). p: McNemar's exact test, two-sided, on the questions that "
-        "only one of them got right."
+        f"{len(second.results)} in B); `all` weighs every question alike. In brackets Wilson's "
+        "95 % interval. p: McNemar's exact test, two-sided, on the questions that only one of them "
+        "got right."
     )
 
 

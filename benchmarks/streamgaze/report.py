@@ -17,13 +17,24 @@ from benchmarks.streamgaze.dataset import DataSetError
 from benchmarks.streamgaze.protocols import COMMON, PROPERTIES
 from benchmarks.streamgaze.published import HUMAN, PublishedRow, read_published
 from benchmarks.streamgaze.results import Result, Run, read_run
-from benchmarks.streamgaze.summary import RunSummary, by_cause, percent, percentile, summarise
+from benchmarks.streamgaze.summary import (
+    RunSummary,
+    accuracy_cell,
+    percent,
+    percentile,
+    skip_lines,
+    summarise,
+)
 from benchmarks.streamgaze.tables import markdown_table
 from benchmarks.streamgaze.tasks import TASKS, Task
 
 REPORT_FILE = "report.md"
 ACCURACY_CHART, LATENCY_CHART = "accuracy.png", "latency.png"
 LATENCY_SHARES = (0.5, 0.95, 0.99)
+NO_BASELINE = (
+    "**None of these runs is without gaze: add one of the same engines with `--gaze none`, the "
+    "baseline.**"
+)
 ENCODING = "vision"  # the stage that a question lacks which found its whole clip encoded
 
 
@@ -75,7 +86,11 @@ def report_lines(
         yield f"![accuracy by task]({ACCURACY_CHART})"
         yield ""
     yield from _accuracies(reported, published)
-    yield from _skips(reported)
+    for each in reported:
+        yield from skip_lines(each.name, each.summary)
+    if all(each.run.conditions.gaze != "none" for each in reported):
+        yield ""
+        yield NO_BASELINE
     if len(reported) > 1:
         yield from _section("Runs in pairs, on the same questions")
         yield from _pairs(reported)
@@ -159,7 +174,7 @@ def _accuracies(reported: Sequence[Reported], published: Sequence[PublishedRow])
     if published:
         rows.append(["overall, as published", *("-" for _ in reported), *whole])
     weighted = [
-        f"{percent(each.summary.weighted.accuracy)} of {each.summary.weighted.total}"
+        f"{accuracy_cell(each.summary.weighted)} of {each.summary.weighted.total}"
         for each in reported
     ]
     rows.append(["question-weighted", *weighted, *("-" for _ in published)])
@@ -179,15 +194,7 @@ def _accuracy(summary: RunSummary, task: Task) -> str:
     own = summary.of(task)
     if own is None or own.score.accuracy is None:
         return "-"
-    low, high = own.interval
-    return f"{percent(own.score.accuracy)} of {own.score.total} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _skips(reported: Sequence[Reported]) -> Iterator[str]:
-    for each in reported:
-        for task in each.summary.tasks:
-            if task.skipped:
-                yield f"- skipped in `{each.name}`, {task.task.short}: {by_cause(task.skipped)}"
+    return f"{accuracy_cell(own.score)} of {own.score.total}"
 
 
 def _pairs(reported: Sequence[Reported]) -> Iterator[str]:

@@ -72,6 +72,21 @@ def summary_lines(results: Sequence[Result]) -> Iterator[str]:
     yield f"all {weighted.total} questions in one pot: {percent(weighted.accuracy)}"
 
 
+def accuracy_cell(score: Score) -> str:
+    """An accuracy with Wilson's 95 % interval, as tables show it; a dash for nothing."""
+    if score.accuracy is None:
+        return "-"
+    low, high = wilson(score.correct, score.total)
+    return f"{percent(score.accuracy)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def skip_lines(name: str, summary: RunSummary) -> Iterator[str]:
+    """What was not asked in the run called `name`, by task and cause, as a list in Markdown."""
+    for task in summary.tasks:
+        if task.skipped:
+            yield f"- skipped in `{name}`, {task.task.short}: {by_cause(task.skipped)}"
+
+
 def by_cause(skipped: Mapping[str, int]) -> str:
     """Skips in words."""
     return ", ".join(f"{number} {cause}" for cause, number in sorted(skipped.items()))

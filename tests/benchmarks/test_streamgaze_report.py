@@ -71,6 +71,9 @@ def test_summary(two_runs):
     assert skipped == {"SR": {}, "OI-E": {"unusable video": 1}, "OAA": {"missing video": 1}}
 
 
+EIGHT_OF_TEN, FIVE_OF_TEN = "80.0 % [49.0, 94.3]", "50.0 % [23.7, 76.3]"
+
+
 def cells(line):
     return [cell.strip() for cell in line.strip("| \n").split("|")]
 
@@ -87,13 +90,16 @@ def test_compare(two_runs, tmp_path, capsys):
     assert "- gaze: A yes, B none" in text
     # Only A right: 4 to 7; only B: 9. p = 2 (1 + 5) / 2**5.
     assert rows(text, "SR") == [
-        ["SR", "10", "80.0 %", "50.0 %", "-30.0", "4", "1", "0.38", "0.0 %"]
+        ["SR", "10", EIGHT_OF_TEN, FIVE_OF_TEN, "-30.0", "4", "1", "0.38", "0.0 %"]
     ]
-    assert rows(text, "OAA") == [["OAA", "2", "50.0 %", "50.0 %", "+0.0", "0", "0", "1", "100.0 %"]]
-    assert rows(text, "all") == [
-        ["all", "12", "75.0 %", "50.0 %", "-25.0", "4", "1", "0.38", "16.7 %"]
-    ]
+    one = "50.0 % [9.5, 90.5]"
+    assert rows(text, "OAA") == [["OAA", "2", one, one, "+0.0", "0", "0", "1", "100.0 %"]]
+    nine, six = "75.0 % [46.8, 91.1]", "50.0 % [25.4, 74.6]"
+    assert rows(text, "all") == [["all", "12", nine, six, "-25.0", "4", "1", "0.38", "16.7 %"]]
     assert rows(text, "OI-E") == []
+    assert "Mean of these tasks, unweighted: A 65.0 %, B 50.0 %" in text
+    assert "- skipped in `gazing`, OI-E: 1 unusable video" in text
+    assert "- skipped in `gazing`, OAA: 1 missing video" in text
     assert "12 questions answered in both runs (15 in A, 12 in B)" in text
 
 
@@ -126,12 +132,12 @@ def test_report(two_runs, published, tmp_path, capsys):
     text = (out / "report.md").read_text()
     assert rows(text, "SR")[0] == [
         "SR",
-        "80.0 % of 10 [49.0, 94.3]",
-        "50.0 % of 10 [23.7, 76.3]",
+        f"{EIGHT_OF_TEN} of 10",
+        f"{FIVE_OF_TEN} of 10",
         "90.0 %",
         "40.0 %",
     ]
-    assert rows(text, "OI-E") == [["OI-E", "100.0 % of 1 [20.7, 100.0]", "-", "96.0 %", "-"]]
+    assert rows(text, "OI-E") == [["OI-E", "100.0 % [20.7, 100.0] of 1", "-", "96.0 %", "-"]]
     mean = f"{100 * (0.9 + 0.96 + 0.78) / 3:.1f} %"
     assert rows(text, "mean of tasks (official)") == [
         ["mean of tasks (official)", "71.1 %", "50.0 %", mean, "-"]
@@ -142,7 +148,11 @@ def test_report(two_runs, published, tmp_path, capsys):
     assert "- skipped in `gazing`, OAA: 1 missing video" in text
     assert "A: gazing, B: blind" in text
     assert "`causal`" in text and "`released`" not in text
-    assert "random" not in text
+    assert "random" not in text and "None of these runs is without gaze" not in text
+    assert rows(text, "question-weighted")[0][1:3] == [
+        "71.4 % [45.4, 88.3] of 14",
+        "50.0 % [25.4, 74.6] of 12",
+    ]
     for chart in ("accuracy.png", "latency.png"):
         assert (out / chart).read_bytes().startswith(b"\x89PNG")
         assert f"]({chart})" in text
@@ -155,6 +165,7 @@ def test_report_without_charts_tells_of_random_weights_and_of_the_release(tmp_pa
     assert main(["report", str(run), "--out", str(tmp_path / "out"), "--no-charts"]) == 0
     text = (tmp_path / "out" / "report.md").read_text()
     assert "its answers mean nothing" in text
+    assert "None of these runs is without gaze" in text
     assert "`released`" in text and "`causal`" not in text
     assert not (tmp_path / "out" / "accuracy.png").exists()
 
