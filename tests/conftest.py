@@ -22,9 +22,11 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_models(tiny_folder):
     from runtime.bundle import Bundle
+    from runtime.engine import OnnxEngine
     from runtime.models import Models
 
-    return Models(Bundle.open(tiny_folder))
+    # One thread: several spin while they wait for each other on a machine that is busy.
+    return Models(Bundle.open(tiny_folder), lambda path: OnnxEngine(path, threads=1))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drawn_recording import draw_fixations, draw_video
 
-RATE = 8
+RATE = 4
 SIZE = (160, 120)
 
 
@@ -21,8 +21,9 @@ class DrawnSet:
     fixations: Path
 
     def options(self, *more: object) -> list[str]:
-        """As the command line wants it."""
-        return ["--data", str(self.root), "--fixation-dir", str(self.fixations), *map(str, more)]
+        """As the command line wants it; one thread, whatever else the machine is doing."""
+        own = ["--data", self.root, "--fixation-dir", self.fixations, "--threads", 1]
+        return [str(each) for each in (*own, *more)]
 
 
 def clock(seconds: int) -> str:

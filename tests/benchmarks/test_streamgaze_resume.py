@@ -52,7 +52,7 @@ def wait_for_growth(path, process):
 
 def test_killed_twenty_times_it_ends_like_an_undisturbed_run(tiny_folder, many_questions, tmp_path):
     def command(folder):
-        return many_questions.options("--bundle", tiny_folder, "--out", folder, "--threads", 1)
+        return many_questions.options("--bundle", tiny_folder, "--out", folder)
 
     disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
     context = multiprocessing.get_context("forkserver")
@@ -62,9 +62,11 @@ def test_killed_twenty_times_it_ends_like_an_undisturbed_run(tiny_folder, many_q
     for kill in range(KILLS):
         process = context.Process(target=main, args=(command(disturbed),))
         process.start()
-        if kill % 5:
+        if kill % 4:
             wait_for_growth(disturbed / "results.jsonl", process)
-        time.sleep(moments.uniform(0, 0.01))
+            time.sleep(moments.uniform(0, 0.02))
+        else:  # while it starts
+            time.sleep(moments.uniform(0, 0.3))
         killed += process.is_alive()
         process.kill()
         process.join()
