@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.streamgaze.dataset import DataSetError
+from benchmarks.streamgaze.published import HUMAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,9 +48,9 @@ def draw_accuracies(
             color=COLOURS[number % len(COLOURS)],
             error_kw={"linewidth": 0.8, "capsize": 2},
         )
-    for number, (name, values) in enumerate(marks.items()):
+    for name, values in marks.items():
         heights = [np.nan if value is None else 100 * value for value in values]
-        axes.plot(places, heights, "_" if number else "*", markersize=12, label=name)
+        axes.plot(places, heights, "*" if name == HUMAN else "_", markersize=12, label=name)
     axes.set_xticks(places, labels)
     axes.set_ylabel("accuracy, %")
     axes.set_ylim(0, 100)

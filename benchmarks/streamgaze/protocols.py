@@ -13,6 +13,8 @@ COMMON = (
     "denominator of a multiple-choice task and is wrong in an alert's.",
     "The overall figure is the unweighted mean of the tasks, as published; the question-weighted "
     "mean stands beside it.",
+    "Intervals and p treat questions as independent. Several about one video are not quite: with "
+    "few videos the true uncertainty is larger.",
 )
 
 CAUSAL = (

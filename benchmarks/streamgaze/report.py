@@ -31,6 +31,9 @@ from benchmarks.streamgaze.tasks import TASKS, Task
 REPORT_FILE = "report.md"
 ACCURACY_CHART, LATENCY_CHART = "accuracy.png", "latency.png"
 LATENCY_SHARES = (0.5, 0.95, 0.99)
+PUBLISHED_DATA = (
+    "Published rows are of the StreamGaze data set: beside runs on other data they compare nothing."
+)
 NO_BASELINE = (
     "**None of these runs is without gaze: add one of the same engines with `--gaze none`, the "
     "baseline.**"
@@ -181,6 +184,8 @@ def _accuracies(reported: Sequence[Reported], published: Sequence[PublishedRow])
     yield from markdown_table(header, rows)
     yield ""
     yield "In brackets Wilson's 95 % interval. Means are over the tasks of this table."
+    if published:
+        yield PUBLISHED_DATA
 
 
 def _mean(row: PublishedRow, tasks: Sequence[Task]) -> float | None:

@@ -146,6 +146,7 @@ def test_report(two_runs, published, tmp_path, capsys):
         ["overall, as published", "-", "-", "82.7 %", "50.0 %"]
     ]
     assert "- skipped in `gazing`, OAA: 1 missing video" in text
+    assert "Published rows are of the StreamGaze data set" in text
     assert "A: gazing, B: blind" in text
     assert "`causal`" in text and "`released`" not in text
     assert "random" not in text and "None of these runs is without gaze" not in text
