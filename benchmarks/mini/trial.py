@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.mini.held_out import ClipPair, fixations_of, worded
 from devices.samples import Fixation
+from devices.synthetic.questions import TaskQuestion
 from export.mini.sizes import GRID, MOST_STEPS
 from runtime.gaze_encoding import gaze_encoding
 from runtime.models import Models
 from runtime.questions import QUESTION_TOKENS, Asker
 from runtime.stopwatch import Stopwatch
+from runtime.tensors import Tensor
 
+Asked = TypeVar("Asked")
 CONDITIONS = ("gaze", "shuffled gaze", "no gaze")
 
 
@@ -37,6 +42,7 @@ class Trial:
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self.letter_tokens = tuple(models.bundle.manifest.prompt.letters.values())
         geometry = models.bundle.manifest.geometry
         self._clip_frames = geometry.vjepa.frames
         self._width = geometry.resampler.width
@@ -47,24 +53,39 @@ class Trial:
 
     def judge(self, pair: ClipPair) -> Iterator[Judged]:
         """Every question about the pair's first clip."""
+        questions = pair.clip.questions
+        answers = self._under_all_conditions(pair, self._letter)
+        for question, *letters in zip(questions, *answers, strict=True):
+            yield Judged(question.task, len(pair.clip.frames), question.answer, tuple(letters))
+
+    def logits(self, pair: ClipPair) -> Iterator[tuple[TaskQuestion, NDArray[np.float32]]]:
+        """Every question about the pair's first clip with its logits (conditions, vocabulary)."""
+        rows = self._under_all_conditions(pair, self._row)
+        for question, *logits in zip(pair.clip.questions, *rows, strict=True):
+            yield question, np.stack(logits)
+
+    def _under_all_conditions(
+        self, pair: ClipPair, ask: Callable[[TaskQuestion], Asked]
+    ) -> list[list[Asked]]:
+        """What `ask` gives for every question with the steps in the context, by condition."""
         clip = pair.clip
         visual = [self._models.visual(frames) for frames in clip.frames]
         scenes = []
         for older, newer in clip.frames:
             features = self._models.features(np.stack([older, *[newer] * (self._clip_frames - 1)]))
             scenes.append(self._models.scene(features, 0, 1, (GRID, GRID)))
-        conditions = (fixations_of(clip), fixations_of(pair.other), None)
-        answers = [self._answers(pair, visual, scenes, each) for each in conditions]
-        for question, *letters in zip(clip.questions, *answers, strict=True):
-            yield Judged(question.task, len(visual), question.answer, tuple(letters))
+        found = []
+        for gaze in (fixations_of(clip), fixations_of(pair.other), None):
+            self._fill(visual, scenes, gaze)
+            found.append([ask(question) for question in clip.questions])
+        return found
 
-    def _answers(
+    def _fill(
         self,
-        pair: ClipPair,
-        visual: Sequence,
-        scenes: Sequence,
+        visual: Sequence[Tensor],
+        scenes: Sequence[Tensor],
         gaze: Sequence[tuple[Fixation, ...]] | None,
-    ) -> list[str]:
+    ) -> None:
         self._context.clear()
         for step, seen in enumerate(visual):
             residuals = None
@@ -72,7 +93,12 @@ class Trial:
                 encoding = gaze_encoding(gaze[step], self._width)
                 residuals = self._models.residuals(scenes[step], encoding)
             self._context.append_step(seen, residuals)
-        return [
-            self._asker.ask(worded(question), self._context, Stopwatch()).text
-            for question in pair.clip.questions
-        ]
+
+    def _letter(self, question: TaskQuestion) -> str:
+        return self._asker.ask(worded(question), self._context, Stopwatch()).text
+
+    def _row(self, question: TaskQuestion) -> NDArray[np.float32]:
+        mark = self._context.mark()
+        logits = self._context.append_text(self._asker.tokens(worded(question)))
+        self._context.rewind(mark)
+        return logits

@@ -72,7 +72,7 @@ def _lora(model: MiniModel) -> dict[str, Tensor]:
     for number, layer in enumerate(model.qwen.model.language_model.layers):
         for name in PROJECTIONS:
             linear = getattr(layer.self_attn, name)
-            (adapter,) = linear.parametrizations.weight
+            adapter = linear.parametrizations.weight[0]
             assert isinstance(adapter, LowRank)
             prefix = f"model.layers.{number}.self_attn.{name}"
             pairs[f"{prefix}.lora_A"] = adapter.down.detach().clone()

@@ -6,7 +6,9 @@
 3. answering: everything but V-JEPA learns to answer. What an option has to know (what is looked at,
    its own letter, whether it is right) are targets of their own: without them words are learned
    long before letters. At first many questions carry a hint in words.
-4. second stage: LoRA on the decoder's q_proj and v_proj, all else frozen.
+4. rounding: the same, at a low rate, with the decoder's matrices rounded as an int4 bundle rounds
+   them. A decoder this narrow is hurt by rounding that it never saw.
+5. second stage: LoRA on the decoder's q_proj and v_proj, all else frozen; rounded as well.
 
 Every batch and every draw is a function of the seed and the step, so that a run that was
 interrupted goes on exactly as it would have.
@@ -28,6 +30,7 @@ from export.mini.clips import ClipBatch, ClipStream, DrawnClips
 from export.mini.lora import add_lora
 from export.mini.model import Answers, MiniModel
 from export.mini.prompts import IGNORED, PromptWriter, mini_tokenizer
+from export.mini.rounding import add_rounding, remove_rounding
 from export.mini.sizes import MiniSizes
 from export.mini.supports import (
     CELL_REACH,
@@ -38,9 +41,10 @@ from export.mini.supports import (
     known_at,
 )
 
-Stage = Literal["seeing", "locating", "answering", "second stage"]
+Stage = Literal["seeing", "locating", "answering", "rounding", "second stage"]
 
-STAGES: tuple[Stage, ...] = ("seeing", "locating", "answering", "second stage")
+STAGES: tuple[Stage, ...] = ("seeing", "locating", "answering", "rounding", "second stage")
+WHOLE: tuple[Stage, ...] = ("answering", "rounding")  # all but V-JEPA learns
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,9 @@ class TrainingPlan:
     seeing: int = 400
     locating: int = 150
     answering: int = 3800
+    rounding: int = 400
     second_stage: int = 120
-    rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 1e-3)
+    rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 4e-4, 1e-3)
     warm_up: int = 50
     plateau: float = 0.2  # share of a stage before its rate falls
     gazes: int = 8  # draws of gaze, and so steps of the resampler, per batch while locating
@@ -66,7 +71,7 @@ class TrainingPlan:
     @property
     def lengths(self) -> tuple[int, ...]:
         """Steps in each stage, in the order of STAGES."""
-        return self.seeing, self.locating, self.answering, self.second_stage
+        return self.seeing, self.locating, self.answering, self.rounding, self.second_stage
 
     @property
     def total(self) -> int:
@@ -167,12 +172,15 @@ class Trainer:
         """Freeze what does not learn in this stage, and start a fresh optimizer."""
         model = self.model
         self._stage = stage
-        model.requires_grad_(stage in ("seeing", "answering"))
+        remove_rounding(model.qwen)
+        model.requires_grad_(stage in ("seeing", *WHOLE))
         model.vjepa.requires_grad_(stage == "seeing")
-        model.resampler.requires_grad_(stage in ("locating", "answering"))
+        model.resampler.requires_grad_(stage in ("locating", *WHOLE))
         self.supports.requires_grad_(stage != "second stage")
         if stage == "second stage":
             add_lora(model.qwen.model.language_model, self.plan.seed)
+        if stage in ("rounding", "second stage"):
+            add_rounding(model.qwen)
         parameters = [
             parameter
             for part in (model, self.supports)
@@ -234,7 +242,7 @@ class Trainer:
         words = F.cross_entropy(answers.logits.float(), wanted)
         right = (answers.logits.detach().argmax(dim=-1) == wanted).float().mean()
         figures |= {"words": float(words.detach()), "right": float(right)}
-        if stage == "answering":
+        if stage in WHOLE:
             gazes, found = self._gaze_loss(batch, features)
             loss = loss + gazes
             figures |= {"gaze": float(gazes.detach()), "found": found}

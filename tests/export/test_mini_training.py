@@ -10,9 +10,11 @@ from export.gaze_checkpoint import check_fit, load_gaze
 from export.mini.checkpoint import write_checkpoints
 from export.mini.clips import ClipLength, ClipStream, DrawnClips
 from export.mini.model import parameter_count
+from export.mini.rounding import Rounded
 from export.mini.sizes import MiniSizes
 from export.mini.state import STATE_FILE, load_state, save_state
 from export.mini.training import Trainer, TrainingPlan, answer
+from export.quantization import Int4Linears
 from export.qwen_checkpoint import QwenCheckpoint
 from export.reference import ReferenceModel, ReferenceStep
 from export.vjepa_checkpoint import load_vjepa
@@ -28,13 +30,17 @@ PLAN = TrainingPlan(
     seed=4,
     seeing=70,
     locating=20,
-    answering=80,
+    answering=60,
+    rounding=20,
     second_stage=30,
     gazes=2,
     hinted_steps=40,
     seen_steps=1,
     clips=CLIPS,
 )
+
+# Half-way as the whole is asked for, and within each of the last two stages.
+INTERRUPTED = (100, PLAN.total - PLAN.second_stage - 5, PLAN.total - 5)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,16 +58,26 @@ def train(trainer, until):
 
 
 @pytest.fixture(scope="module")
-def trained():
-    return train(Trainer(PLAN, SIZES), PLAN.total)
+def interrupted(tmp_path_factory):
+    """A run that was never interrupted, and folders with its state at some steps."""
+    trainer, states = Trainer(PLAN, SIZES), tmp_path_factory.mktemp("states")
+    for report in trainer.run(PLAN.total, workers=0):
+        if report.step in INTERRUPTED:
+            save_state(trainer, states / str(report.step))
+    return trainer, states
 
 
-def test_two_hundred_steps_are_a_hundred_and_a_hundred_more(trained, tmp_path):
-    assert PLAN.total == 200
-    save_state(train(Trainer(PLAN, SIZES), 100), tmp_path)
+@pytest.fixture(scope="module")
+def trained(interrupted):
+    return interrupted[0]
+
+
+@pytest.mark.parametrize("step", INTERRUPTED)
+def test_a_resumed_training_is_as_if_never_interrupted(interrupted, step):
+    trained, states = interrupted
     resumed = Trainer(PLAN, SIZES)
-    assert load_state(resumed, tmp_path)
-    assert resumed.step == 100
+    assert load_state(resumed, states / str(step))
+    assert resumed.step == step
     train(resumed, PLAN.total)
     expected, found = trained.model.state_dict(), resumed.model.state_dict()
     assert expected.keys() == found.keys()
@@ -69,11 +85,33 @@ def test_two_hundred_steps_are_a_hundred_and_a_hundred_more(trained, tmp_path):
         assert torch.equal(tensor, found[name]), name
 
 
-def test_a_second_stage_can_be_resumed_within(trained, tmp_path):
-    save_state(trained, tmp_path)
-    again = Trainer(PLAN, SIZES)
-    load_state(again, tmp_path)
-    for name, tensor in trained.model.state_dict().items():
+def test_matrices_are_rounded_in_training_as_in_a_bundle_and_exact_in_evaluation(trained):
+    model = trained.model.train()
+    attention = model.qwen.model.language_model.layers[0].self_attn
+    for linear in (attention.k_proj, model.qwen.lm_head):
+        own = linear.parametrizations.weight.original
+        restored = Int4Linears("float").rounded(own.detach())
+        assert torch.allclose(linear.weight, restored, atol=1e-6)
+        assert len(linear.weight[0, :32].unique()) <= 16 < len(own[0, :32].unique())
+    adapted = attention.q_proj
+    lora = adapted.parametrizations.weight[0]
+    merged = lora(adapted.parametrizations.weight.original).detach()
+    assert torch.allclose(adapted.weight, Int4Linears("float").rounded(merged), atol=1e-6)
+    assert torch.equal(model.eval().qwen.lm_head.weight, model.words)
+    model.train()
+
+
+def test_gradients_pass_through_rounding():
+    weight = torch.randn(4, 32, requires_grad=True)
+    wanted = torch.randn(4, 32)
+    (Rounded()(weight) * wanted).sum().backward()
+    assert torch.equal(weight.grad, wanted)
+
+
+def test_the_same_seed_gives_the_same_weights_twice(interrupted):
+    again, restored = train(Trainer(PLAN, SIZES), 100), Trainer(PLAN, SIZES)
+    load_state(restored, interrupted[1] / "100")
+    for name, tensor in restored.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
 
 
@@ -85,9 +123,9 @@ def test_another_seed_gives_other_weights():
 
 def test_each_stage_leaves_alone_what_is_not_its_own():
     trainer = train(Trainer(PLAN, SIZES), PLAN.seeing)
-    stages = [PLAN.seeing, PLAN.locating, PLAN.answering, PLAN.second_stage]
+    located = PLAN.seeing + PLAN.locating
     kept = {name: each.clone() for name, each in trainer.model.state_dict().items()}
-    train(trainer, sum(stages[:2]))
+    train(trainer, located)
     changed = {
         name
         for name, each in trainer.model.state_dict().items()
@@ -95,7 +133,7 @@ def test_each_stage_leaves_alone_what_is_not_its_own():
     }
     assert changed
     assert all(name.startswith("resampler.") for name in changed)
-    train(trainer, sum(stages[:2]) + 1)
+    train(trainer, located + 1)
     assert all(
         torch.equal(each, kept[name])
         for name, each in trainer.model.state_dict().items()
