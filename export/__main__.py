@@ -37,9 +37,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     parser.add_argument(
         "--quant",
-        choices=("int4", "int8", "fp16", "float32"),
+        choices=("int4", "int4-mixed", "int8", "fp16", "float32"),
         default="int4",
-        help="the decoder's weights (default int4: blocks of 32 weights with a scale each)",
+        help="the decoder's weights (default int4: blocks of 32 weights with a scale each; "
+        "int4-mixed: what rounding hurts most in 8 bits)",
     )
     parser.add_argument(
         "--accumulate",

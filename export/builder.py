@@ -150,7 +150,7 @@ class BundleBuilder:
         )
 
     def _write_embeddings(self, progress: Share) -> None:
-        kind = self._linears.embedding_type
+        kind = self._linears.precision.embedding_type
         write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE, kind)
         shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
 
@@ -163,7 +163,7 @@ class BundleBuilder:
             models = Models(bundle)
             whole = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
             yield from check_graphs(models, graph_cases(models, whole))
-            if self._linears.kind != "float32":
+            if self._linears.precision.kind != "float32":
                 whole.replace_decoder(rounded.tensor)
             yield from check_decoder(models, whole)
             return
@@ -249,7 +249,7 @@ class BundleBuilder:
             **provenance.checkpoints,
             **provenance.tools,
             "vjepa pixels": str(self._sources.vjepa_pixels),
-            "precision": f"{self._linears.kind}, {self._linears.accumulation}",
+            "precision": f"{self._linears.precision.kind}, {self._linears.precision.accumulation}",
         }
 
     @cached_property

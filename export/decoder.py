@@ -119,9 +119,13 @@ class DecoderEmitter:
 
     def _attention(self, graph: GraphWriter, layer: int, norm: str) -> str:
         size, prefix = self._size, f"layers.{layer}.self_attn"
-        packed = torch.cat([self._weights.tensor(f"{prefix}.{part}_proj.weight") for part in "qkv"])
+        products = [
+            self._packed(graph, prefix, parts, norm) for parts in self._linears.precision.packing
+        ]
+        product = products[0]
+        if len(products) > 1:
+            product = graph.node("Concat", products, [f"{prefix}.product"], axis=-1)
         bias = torch.cat([self._float(f"{prefix}.{part}_proj.bias") for part in "qkv"])
-        product = self._linears.linear(graph, f"{prefix}.qkv", norm, packed, f"{prefix}.product")
         offset = graph.weight(f"{prefix}.qkv.bias", bias.numpy())
         query_key_value = graph.node("Add", [product, offset], [f"{prefix}.qkv"])
         buffers = [names.past_key(layer), names.past_value(layer)]
@@ -137,6 +141,12 @@ class DecoderEmitter:
             do_rotary=1,
             rotary_interleaved=0,
         )
+
+    def _packed(self, graph: GraphWriter, prefix: str, parts: str, norm: str) -> str:
+        """One product for several of a layer's queries, keys and values."""
+        tensors = [self._weights.tensor(f"{prefix}.{part}_proj.weight") for part in parts]
+        name = f"{prefix}.{parts}"
+        return self._linears.linear(graph, name, norm, torch.cat(tensors), f"{name}.product")
 
     def _feed_forward(
         self, graph: GraphWriter, layer: int, stream: str, projected: str

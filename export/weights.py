@@ -51,12 +51,12 @@ class RoundedWeights:
         if name == EMBEDDINGS:
             table = self._weights.tensor(name)
             return torch.from_numpy(
-                table.float().numpy().astype(self._linears.embedding_type)
+                table.float().numpy().astype(self._linears.precision.embedding_type)
             ).float()
         if name.endswith(MATRICES):
-            return self._linears.rounded(self._weights.tensor(name))
+            return self._linears.rounded(name, self._weights.tensor(name))
         return self._weights.tensor(name, torch.float32)
 
     def rows(self, name: str) -> Iterator[Tensor]:
         """A matrix some rows at a time."""
-        return self._linears.rounded_rows(self._weights.tensor(name))
+        return self._linears.rounded_rows(name, self._weights.tensor(name))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FORMAT_VERSION = 1
-QuantizationKind = Literal["int4", "int8", "fp16", "float32"]
+QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
 Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
 EMBEDDINGS_FILE = "embeddings.npy"

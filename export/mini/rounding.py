@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from export.quantization import Int4Linears
+from export.quantization import linears
 
 
 class Rounded(nn.Module):
@@ -19,12 +19,12 @@ class Rounded(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._linears = Int4Linears("float")
+        self._linears = linears("int4")
 
     def forward(self, weight: Tensor) -> Tensor:
         if not self.training:
             return weight
-        return weight + (self._linears.rounded(weight.detach()) - weight).detach()
+        return weight + (self._linears.rounded("", weight.detach()) - weight).detach()
 
 
 def add_rounding(qwen: nn.Module) -> None:

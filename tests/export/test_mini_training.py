@@ -14,7 +14,7 @@ from export.mini.rounding import Rounded
 from export.mini.sizes import MiniSizes
 from export.mini.state import STATE_FILE, load_state, save_state
 from export.mini.training import Trainer, TrainingPlan, answer
-from export.quantization import Int4Linears
+from export.quantization import linears
 from export.qwen_checkpoint import QwenCheckpoint
 from export.reference import ReferenceModel, ReferenceStep
 from export.vjepa_checkpoint import load_vjepa
@@ -90,13 +90,13 @@ def test_matrices_are_rounded_in_training_as_in_a_bundle_and_exact_in_evaluation
     attention = model.qwen.model.language_model.layers[0].self_attn
     for linear in (attention.k_proj, model.qwen.lm_head):
         own = linear.parametrizations.weight.original
-        restored = Int4Linears("float").rounded(own.detach())
+        restored = linears("int4").rounded("", own.detach())
         assert torch.allclose(linear.weight, restored, atol=1e-6)
         assert len(linear.weight[0, :32].unique()) <= 16 < len(own[0, :32].unique())
     adapted = attention.q_proj
     lora = adapted.parametrizations.weight[0]
     merged = lora(adapted.parametrizations.weight.original).detach()
-    assert torch.allclose(adapted.weight, Int4Linears("float").rounded(merged), atol=1e-6)
+    assert torch.allclose(adapted.weight, linears("int4").rounded("", merged), atol=1e-6)
     assert torch.equal(model.eval().qwen.lm_head.weight, model.words)
     model.train()
 

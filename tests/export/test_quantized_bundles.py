@@ -18,7 +18,7 @@ def export(checkpoints, out, *more):
     return main([*checkpoints, "--live-grid", "3x4", "--out", str(out), "--name", "tiny", *more])
 
 
-@pytest.mark.parametrize("kind", ["int4", "int8", "fp16"])
+@pytest.mark.parametrize("kind", ["int4", "int4-mixed", "int8", "fp16"])
 def test_a_smaller_bundle_compares_with_pytorch_and_answers(
     kind, checkpoints, tiny_folder, tmp_path, capsys
 ):
@@ -27,7 +27,7 @@ def test_a_smaller_bundle_compares_with_pytorch_and_answers(
     manifest = Bundle.open(out).manifest
     assert manifest.quantization.kind == kind
     assert set(manifest.quantization.errors) == {
-        "qkv",
+        *(("q", "kv") if kind == "int4-mixed" else ("qkv",)),
         "o_proj",
         "gate_proj",
         "up_proj",

@@ -8,7 +8,7 @@ import pytest
 from export.__main__ import main
 from export.decoder import DecoderEmitter
 from export.journal import JOURNAL_FILE, Journal
-from export.quantization import Float32Linears
+from export.quantization import linears
 from export.qwen_checkpoint import QwenCheckpoint
 from export.weights import DecoderWeights
 from runtime import manifest as names
@@ -45,7 +45,7 @@ def emit(tiny_folder, tmp_path):
 
     def run(origin):
         emitter = DecoderEmitter(
-            DecoderWeights(qwen, None), qwen.decoder, (1, 3, 5), Float32Linears()
+            DecoderWeights(qwen, None), qwen.decoder, (1, 3, 5), linears("float32")
         )
         return emitter.emit(tmp_path, origin=origin)
 
