@@ -13,6 +13,7 @@ Stream = Literal["frames", "gaze"]
 
 LATE = "late"
 OVERRUN = "not polled in time"
+ENDED = "run ended"
 
 
 class _Lane:
@@ -46,6 +47,7 @@ class Mailbox:
         self._others: deque[tuple[int, Sample]] = deque(maxlen=others)
         self._notices: deque[str] = deque(maxlen=100)
         self._arrivals = 0
+        self._is_closed = False
 
     def receive(self, stream: Stream) -> None:
         """Count one sample of the stream as received."""
@@ -72,6 +74,9 @@ class Mailbox:
                 self._others.append(entry)
 
     def _enqueue(self, lane: _Lane, entry: tuple[int, Sample]) -> None:
+        if self._is_closed:
+            lane.dropped[ENDED] += 1
+            return
         if entry[1].captured_at <= lane.newest:
             lane.dropped[LATE] += 1
             return
@@ -107,6 +112,14 @@ class Mailbox:
             frames, gaze = self._lanes["frames"].until, self._lanes["gaze"].until
         entries.sort(key=lambda entry: entry[0])
         return Delivery(tuple(sample for _, sample in entries), frames, gaze, notices)
+
+    def close(self) -> None:
+        """Nobody collects any more: what waits, and what is yet handed in, counts as dropped."""
+        with self._lock:
+            self._is_closed = True
+            for lane in self._lanes.values():
+                lane.dropped[ENDED] += len(lane.waiting)
+                lane.waiting.clear()
 
     def counts(self) -> DeviceCounts:
         """What was received, delivered and dropped so far."""

@@ -107,6 +107,7 @@ def watch(
             with screen.status():
                 loop.run(lambda: interruption.came, is_over)
         finally:
+            device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
             saving.close(screen.notice)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS
 from devices.device import Delivery, DeviceCounts
+from devices.mailbox import ENDED
 from devices.samples import GazeSample, SceneFrame
 from runtime.console import Screen
 from runtime.gaze_timeline import GazeTimeline
@@ -69,7 +70,7 @@ class FrameLedger:
 
     def close(self) -> None:
         """The run is over: what still waits is not encoded any more."""
-        self.dropped["run ended"] += len(self._waiting)
+        self.dropped[ENDED] += len(self._waiting)
         self._waiting.clear()
 
 

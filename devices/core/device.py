@@ -71,6 +71,7 @@ class CoreDevice(Device):
         if self._listener is not None:
             self._listener.stop()
             self._listener = None
+            self._mailbox.close()
 
     def counts(self) -> DeviceCounts:
         return self._mailbox.counts()

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.mailbox import Mailbox
+from devices.mailbox import ENDED, Mailbox
 from devices.neon import wire
 from devices.neon.h264 import CodedPicture
 from devices.samples import SceneFrame
@@ -97,10 +97,12 @@ class VideoThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what waits is forgotten."""
+        """End the thread; what waits is counted as dropped."""
         self._stopping = True
         self._queue.put(None)
         self._thread.join()
+        while not self._queue.empty():
+            self._forget(self._queue.get())
 
     def begin_stream(self, parameters: tuple[bytes, ...]) -> None:
         """A new connection: decode anew, from the next key frame on."""
@@ -118,13 +120,19 @@ class VideoThread:
         self._skipped = False
 
     def _run(self) -> None:
-        while (entry := self._queue.get()) is not None and not self._stopping:
-            if isinstance(entry, _NewStream):
+        while (entry := self._queue.get()) is not None:
+            if self._stopping:
+                self._forget(entry)
+            elif isinstance(entry, _NewStream):
                 self._parameters = entry.parameters
                 self._decoder = self._new_decoder(entry.parameters)
                 self._needs_key = True
             else:
                 self._process(entry)
+
+    def _forget(self, entry: _NewStream | _Dated | None) -> None:
+        if isinstance(entry, _Dated):
+            self._mailbox.drop("frames", ENDED, entry.captured_at)
 
     def _process(self, entry: _Dated) -> None:
         cause, pixels = self._decoded(entry)

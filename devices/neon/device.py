@@ -106,6 +106,7 @@ class NeonDevice(Device):
                 self._loop.call_soon_threadsafe(self._leaving.set)
             self._thread.join()
             self._thread = None
+            self._mailbox.close()
 
     def counts(self) -> DeviceCounts:
         return self._mailbox.counts()

@@ -81,6 +81,7 @@ class WebcamDevice(Device):
                 thread.join()
             self._threads.clear()
             self._pointer.close()
+            self._mailbox.close()
 
     def counts(self) -> DeviceCounts:
         return self._mailbox.counts()

@@ -70,7 +70,10 @@ class ClipLength:
 
 @dataclass(frozen=True, slots=True)
 class DrawnClips:
-    """Which clips are drawn, and how many questions are asked about each."""
+    """Which clips are drawn, and how many questions are asked about each.
+
+    `alerts`: the weight of alerts about gaze among the tasks, see PRESENT.
+    """
 
     lengths: tuple[ClipLength, ...] = (
         ClipLength(1, 1, 16, 0.42),
@@ -80,11 +83,17 @@ class DrawnClips:
         ClipLength(11, MOST_STEPS, 4, 0.05),
     )
     questions: int = 4
+    alerts: float = PRESENT[GTA]
 
     @property
     def seeing(self) -> DrawnClips:
         """Many frames and few questions, for a stage that asks none."""
         return DrawnClips((ClipLength(3, 3, 12, 1.0),), questions=1)
+
+    @property
+    def last(self) -> DrawnClips:
+        """For the last stages: alerts are learned long before letters."""
+        return replace(self, alerts=self.alerts / 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +175,7 @@ class ClipStream(IterableDataset):
         lengths = self._drawn.lengths
         length = lengths[random.choice(len(lengths), p=[each.share for each in lengths])]
         steps = int(random.integers(length.fewest, length.most + 1))
-        ask = partial(_questions, count=self._drawn.questions)
+        ask = partial(_questions, count=self._drawn.questions, alerts=self._drawn.alerts)
         clips = [draw_clip(random, steps, ask) for _ in range(length.clips)]
         hinted = self._hints * max(0.0, 1 - number / max(self._hinted, 1))
         asked = [
@@ -248,10 +257,11 @@ def _questions(
     gazed: NDArray[np.bool_],
     *,
     count: int,
+    alerts: float,
 ) -> list[TaskQuestion] | None:
     """Questions about the clip's end; None where there are too few to ask."""
     moment = wearer.moment(float(times[-1]), float(times[0]))
-    weights = dict(PRESENT)
+    weights = PRESENT | {GTA: alerts}
     if gazed[-1]:
         if len(times) > 2 and seen_in_steps(wearer, times, gazed) == moment.looked_at:
             weights |= PAST

@@ -6,8 +6,8 @@
 3. answering: everything but V-JEPA learns to answer. What an option has to know (what is looked at,
    its own letter, whether it is right) are targets of their own: without them words are learned
    long before letters. At first many questions carry a hint in words.
-4. rounding: the same, at a low rate, with the decoder's matrices rounded as an int4 bundle rounds
-   them. A decoder this narrow is hurt by rounding that it never saw.
+4. rounding: the same, with the decoder's matrices rounded as an int4 bundle rounds them: a decoder
+   this narrow is hurt by rounding that it never saw.
 5. second stage: LoRA on the decoder's q_proj and v_proj, all else frozen; rounded as well.
 
 Every batch and every draw is a function of the seed and the step, so that a run that was
@@ -55,9 +55,9 @@ class TrainingPlan:
     seeing: int = 400
     locating: int = 150
     answering: int = 3800
-    rounding: int = 400
+    rounding: int = 1200
     second_stage: int = 120
-    rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 4e-4, 1e-3)
+    rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 8e-4, 1e-3)
     warm_up: int = 50
     plateau: float = 0.2  # share of a stage before its rate falls
     gazes: int = 8  # draws of gaze, and so steps of the resampler, per batch while locating
@@ -84,6 +84,12 @@ class TrainingPlan:
                 return stage, step, length
             step -= length
         raise AssertionError("the last stage takes all that is left")
+
+    def drawn(self, stage: Stage) -> DrawnClips:
+        """The clips of a stage."""
+        if stage in ("seeing", "locating"):
+            return self.clips.seeing
+        return self.clips if stage == "answering" else self.clips.last
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: warm-up, a plateau, then half a cosine in every stage."""
@@ -154,7 +160,7 @@ class Trainer:
             self.tokenizer,
             (plan.seed, STAGES.index(stage)),
             number,
-            plan.clips.seeing if stage in ("seeing", "locating") else plan.clips,
+            plan.drawn(stage),
             hints,
             plan.hinted_steps,
         )

@@ -68,3 +68,17 @@ def test_a_dated_drop_moves_the_watermark_too():
     mailbox.drop("frames", "packet loss", 70)
     assert mailbox.collect().frames_until == 70
     assert mailbox.counts().frames.dropped == {"packet loss": 1}
+
+
+def test_what_nobody_collects_any_more_is_counted_as_dropped():
+    mailbox = Mailbox()
+    for moment in (1, 2, 3):
+        mailbox.receive("gaze")
+        mailbox.hand_in(gaze(moment))
+        if moment == 1:
+            mailbox.collect()
+        if moment == 2:
+            mailbox.close()
+    counts = mailbox.counts().gaze
+    assert (counts.received, counts.delivered, counts.dropped) == (3, 1, {"run ended": 2})
+    assert mailbox.collect().samples == ()

@@ -42,11 +42,11 @@ def test_a_sped_up_soak_survives_every_fault():
                         assert np.array_equal(sample.pixels, truth.frames[index])
                 time.sleep(0.001)
             threads = threading.active_count()
-            counts = device.counts()
+    counts = device.counts()
     assert received[SceneFrame] > 0.3 * 30 * SECONDS
     assert received[GazeSample] > 0.5 * 200 * SECONDS
     for kind, stream in ((SceneFrame, counts.frames), (GazeSample, counts.gaze)):
-        waiting = stream.received - stream.delivered - sum(stream.dropped.values())
-        assert stream.delivered == received[kind] and 0 <= waiting < 60
+        assert stream.delivered == received[kind]
+        assert stream.received == stream.delivered + sum(stream.dropped.values())
     assert threads < 12
     assert emulator.clock.now() - last[SceneFrame] < 15e9

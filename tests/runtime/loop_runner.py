@@ -67,6 +67,7 @@ def run_loop(
         stages = Stages(capture, encoder, watcher)
         loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
         loop.run(stopped or (lambda: False), over or (lambda: False))
+        device.disconnect()
         reporter.close()
         recorder.close()
     records = [json.loads(line) for line in out.read_text().splitlines()]
