@@ -20,6 +20,9 @@ from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
 
+# In real time: a machine that is busy with other work for a moment may miss what is asked.
+pytestmark = pytest.mark.flaky(reruns=2)
+
 MS = 1_000_000
 QUICK = Settings(report_delay=0.05, report_interval=0.5)
 TOLERANCE = 5 * MS
