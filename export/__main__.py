@@ -61,7 +61,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=float,
         default=4.0,
         metavar="GIB",
-        help="compare the decoder layer by layer if the whole needs more than this (default 4)",
+        help="compare the decoder layer by layer if the model needs more than this (default 4)",
     )
     options = parser.parse_args(arguments)
     trained = (options.qwen, options.vjepa, options.gaze)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -155,11 +156,14 @@ class BundleBuilder:
         shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
 
     def compare(self, memory: int) -> Iterator[ParityFigure]:
-        """Compare with PyTorch what was written. `memory`: bytes above which the decoder is
-        compared layer by layer instead of as a whole, and one graph is loaded at a time."""
+        """Compare with PyTorch what was written.
+
+        `memory`: where the whole model takes more bytes than this, the decoder is compared layer by
+        layer instead of as a whole, and one graph is loaded at a time.
+        """
         bundle = Bundle(self._folder, self._unsigned())
         rounded = RoundedWeights(self._weights, self._linears)
-        if self._decoder_bytes() <= memory:
+        if self._whole_bytes() <= memory:
             models = Models(bundle)
             whole = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
             yield from check_graphs(models, graph_cases(models, whole))
@@ -187,15 +191,10 @@ class BundleBuilder:
         self._journal.close()
         return manifest
 
-    def _decoder_bytes(self) -> int:
-        """Memory for the whole comparison: the weights once in PyTorch, once in the engine."""
-        floats = 0
-        for shape in self._qwen.decoder.shapes().values():
-            size = 1
-            for side in shape:
-                size *= side
-            floats += size
-        return 2 * 4 * floats
+    def _whole_bytes(self) -> int:
+        """Memory for the whole comparison: the weights once in PyTorch, once in the engines."""
+        shapes = *self._qwen.decoder.shapes().values(), *self._qwen.vision.shapes().values()
+        return 2 * 4 * sum(prod(shape) for shape in shapes)
 
     def _unsigned(self) -> Manifest:
         return Manifest(
