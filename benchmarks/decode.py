@@ -34,6 +34,7 @@ from benchmarks.decoders import (
     emit_decoder,
     prefill_operations,
 )
+from devices import numbers
 from export.qwen_config import DecoderGeometry
 from export.random_shapes import SHAPES
 from runtime.errors import RuntimeFault
@@ -227,15 +228,19 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decode")
     parser.add_argument("--shape", choices=tuple(SHAPES), default="0.5b")
-    parser.add_argument("--context", type=int, default=512, help="visual tokens (default 512)")
-    parser.add_argument("--step", type=int, default=128, help="tokens prefilled at a time")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--tokens", type=int, default=8, help="decoded in a round")
+    parser.add_argument(
+        "--context", type=numbers.whole(1), default=512, help="visual tokens (default 512)"
+    )
+    parser.add_argument(
+        "--step", type=numbers.whole(1), default=128, help="tokens prefilled at a time"
+    )
+    parser.add_argument("--rounds", type=numbers.whole(1), default=9)
+    parser.add_argument("--tokens", type=numbers.whole(1), default=8, help="decoded in a round")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for the graphs (kept)")
     options = parser.parse_args(command_line)
-    if min(options.rounds, options.tokens, options.step) < 1 or options.context < options.step:
-        parser.error("rounds, tokens and step are at least 1, the context at least one step")
+    if options.context < options.step:
+        parser.error("--context is at least one --step")
     return options
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from devices import numbers
 from devices.device import DeviceCounts, DeviceError
 from devices.neon import NeonDevice
 from devices.samples import GazeSample, SceneFrame
@@ -56,8 +57,8 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--recording", metavar="DIR", help="what the emulated phone plays")
     parser.add_argument("--address", help="of a real phone, in place of the emulated one")
     parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--poll-ms", type=float, default=0.2, help="between two polls")
+    parser.add_argument("--seconds", type=numbers.seconds, default=60.0)
+    parser.add_argument("--poll-ms", type=numbers.number(0), default=0.2, help="between two polls")
     return parser.parse_args(command_line)
 
 

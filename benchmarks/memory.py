@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from devices import numbers
 from runtime import manifest as names
 from runtime.bundle import Bundle
 from runtime.engine import Engine, OnnxEngine
@@ -146,8 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Weigh; returns the exit status: 1 after an error, which is one line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--tokens", type=int, default=2048, help="in the context (default 2048)")
-    parser.add_argument("--threads", type=int, default=0, help="per operator (default: all cores)")
+    parser.add_argument(
+        "--tokens", type=numbers.whole(1), default=2048, help="in the context (default 2048)"
+    )
+    parser.add_argument(
+        "--threads", type=numbers.whole(0), default=0, help="per operator (default: all cores)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     options = parser.parse_args(arguments)
     try:

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from benchmarks.findings import Finding, findings_table
 from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
+from devices import numbers
 from devices.clock import NANOSECONDS
 from runtime.alerts import AlertRule, StandingAlert
 from runtime.bundle import Bundle
@@ -191,8 +192,10 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
-    parser.add_argument("--seconds", type=float, default=3600.0, help="of simulated stream")
-    parser.add_argument("--overloaded-seconds", type=float, default=300.0)
+    parser.add_argument(
+        "--seconds", type=numbers.seconds, default=3600.0, help="of simulated stream"
+    )
+    parser.add_argument("--overloaded-seconds", type=numbers.seconds, default=300.0)
     parser.add_argument("--real", action="store_true", help="run the bundle's models (hours)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     return parser.parse_args(command_line)

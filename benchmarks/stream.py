@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.findings import Finding, findings_table
+from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.samples import Fixation
 from runtime.bundle import Bundle
@@ -195,8 +196,10 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
         "--checkpoints", type=Path, metavar="DIR", help="of the bundle: measures PyTorch, too"
     )
     parser.add_argument("--grid", default="8x16", metavar="HxW", help="tokens of a step (8x16)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=5, help="of the quick cases in a round")
+    parser.add_argument("--rounds", type=numbers.whole(1), default=3)
+    parser.add_argument(
+        "--repeats", type=numbers.whole(1), default=5, help="of the quick cases in a round"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     return parser.parse_args(command_line)
 

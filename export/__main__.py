@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from devices import numbers
+from runtime.command_line import WINDOW
 from runtime.errors import RuntimeFault
 from runtime.manifest import Accumulation, ParityFigure, Settings
 
@@ -28,11 +30,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     given.add_argument("--vjepa", type=Path, metavar="FILE", help="V-JEPA 2.1 checkpoint (.pt)")
     given.add_argument("--gaze", type=Path, metavar="FILE", help="GazeQwen checkpoint (.pt)")
     given.add_argument(
-        "--vjepa-pixels", type=int, default=384, metavar="N", help="its input size (default 384)"
+        "--vjepa-pixels",
+        type=numbers.whole(16),
+        default=384,
+        metavar="N",
+        help="its input size (default 384)",
     )
     drawn = parser.add_argument_group("or random weights of the real architecture")
     drawn.add_argument("--random", choices=("tiny", "0.5b", "3b", "7b"), help="which shape")
-    drawn.add_argument("--seed", type=int, default=0, help="of the random weights (default 0)")
+    drawn.add_argument(
+        "--seed", type=numbers.seed, default=0, help="of the random weights (default 0)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle")
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     parser.add_argument(
@@ -52,18 +60,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     live.add_argument(
         "--live-grid", metavar="HxW", help="visual tokens of a step (default 9x12, tiny 3x4)"
     )
-    live.add_argument("--window", type=float, default=30.0, metavar="S", help="seconds remembered")
-    live.add_argument("--min-open", type=float, default=0.1, metavar="S")
-    live.add_argument("--max-new-tokens", type=int, default=64, metavar="N")
+    live.add_argument("--window", type=WINDOW, default=30.0, metavar="S", help="seconds remembered")
+    live.add_argument("--min-open", type=numbers.number(0, 60), default=0.1, metavar="S")
+    live.add_argument("--max-new-tokens", type=numbers.whole(1), default=64, metavar="N")
     live.add_argument("--fixations", choices=("dispersion", "velocity", "device"), default=None)
     parser.add_argument(
         "--parity-memory",
-        type=float,
+        type=numbers.number(0),
         default=4.0,
         metavar="GIB",
         help="compare the decoder layer by layer if the model needs more than this (default 4)",
     )
     options = parser.parse_args(arguments)
+    if options.out.is_file():
+        parser.error(f"--out {options.out} is a file: give a folder")
     trained = (options.qwen, options.vjepa, options.gaze)
     if options.random and any(trained):
         parser.error("--random draws its own weights: leave out --qwen, --vjepa and --gaze")

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devices import numbers
 from devices.catalog import device_names
 from runtime.questions import Question
 
 MINI = Path(__file__).parent / "mini"  # the bundle that is shipped
 SYNTHETIC = "synthetic"
 SYNTHETIC_SECONDS = 30.0  # of a synthetic wearer, who would never end
+WINDOW = numbers.number(0, 3600, above=True)  # seconds
+RATE = numbers.number(0, 240, above=True)  # frames per second; no scene camera has more
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="saved as large as the model sees them (default), or as they came",
     )
     parser.add_argument(
-        "--session-limit", type=float, default=20.0, metavar="GIB", help="its size at most"
+        "--session-limit",
+        type=numbers.number(0, above=True),
+        default=20.0,
+        metavar="GIB",
+        help="its size at most",
     )
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
@@ -87,11 +94,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return options
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"{text}: give more than 0 seconds, or inf for no end")
-    return seconds
+def _said(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: say what to be told of")
+    return text
 
 
 def _add_device(group: argparse._ArgumentGroup) -> None:
@@ -109,10 +115,12 @@ def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--undistort", action="store_true", help="a Neon's gaze as an ideal camera would see it"
     )
-    group.add_argument("--seed", type=int, default=0, help="of the synthetic wearer's world")
+    group.add_argument(
+        "--seed", type=numbers.seed, default=0, help="of the synthetic wearer's world"
+    )
     group.add_argument(
         "--seconds",
-        type=_seconds,
+        type=numbers.number(0, numbers.MOST_SECONDS, above=True, endless=True),
         metavar="S",
         help=f"end after so long (default: {SYNTHETIC_SECONDS:g} for the synthetic wearer, "
         "else inf: not before the device does)",
@@ -120,6 +128,7 @@ def _add_device(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_questions(group: argparse._ArgumentGroup) -> None:
+    probability = numbers.number(0, 1)
     group.add_argument("--ask", action=_AppendQuestion, metavar="TEXT", default=[])
     group.add_argument(
         "--options", action=_AppendQuestion, nargs="+", metavar="TEXT", help="of the last --ask"
@@ -127,16 +136,26 @@ def _add_questions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--at",
         action=_AppendQuestion,
-        type=float,
+        type=numbers.number(0, numbers.MOST_SECONDS),
         metavar="SECONDS",
         help="when the last --ask is asked (default: at the end)",
     )
     group.add_argument(
-        "--alert", action="append", default=[], metavar="TEXT", help="'Tell me when I look at ...'"
+        "--alert",
+        action="append",
+        type=_said,
+        default=[],
+        metavar="TEXT",
+        help="'Tell me when I look at ...'",
     )
-    group.add_argument("--alert-threshold", type=float, default=0.5, metavar="P")
-    group.add_argument("--alert-release", type=float, default=0.4, metavar="P")
-    group.add_argument("--alert-interval", type=float, default=3.0, metavar="SECONDS")
+    group.add_argument("--alert-threshold", type=probability, default=0.5, metavar="P")
+    group.add_argument("--alert-release", type=probability, default=0.4, metavar="P")
+    group.add_argument(
+        "--alert-interval",
+        type=numbers.number(0, numbers.MOST_SECONDS),
+        default=3.0,
+        metavar="SECONDS",
+    )
 
 
 def _add_watching(group: argparse._ArgumentGroup) -> None:
@@ -147,5 +166,5 @@ def _add_watching(group: argparse._ArgumentGroup) -> None:
         choices=("dispersion", "velocity", "device"),
         help="how fixations are found (default: as the bundle says)",
     )
-    group.add_argument("--window", type=float, metavar="SECONDS", help="what is remembered")
-    group.add_argument("--fps", type=float, metavar="RATE", help="frames per second sampled")
+    group.add_argument("--window", type=WINDOW, metavar="SECONDS", help="what is remembered")
+    group.add_argument("--fps", type=RATE, metavar="RATE", help="frames per second sampled")

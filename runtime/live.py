@@ -39,6 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeFault, DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(
+            "error: the memory does not suffice: a shorter --window takes less, and "
+            f"python -m runtime.check {options.bundle} says what the bundle takes",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("interrupted before the stream began", file=sys.stderr)
         return 1

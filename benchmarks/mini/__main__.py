@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from benchmarks.mini.held_out import ClipPair, held_out
 from benchmarks.mini.table import Tally, agreement_line, table_lines
 from benchmarks.mini.trial import Judged, Trial
+from devices import numbers
 from devices.synthetic.questions import ASKERS
 from runtime.bundle import Bundle
 from runtime.command_line import MINI
@@ -30,9 +31,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "clip, and without; print the shares of right answers.",
     )
     parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
-    parser.add_argument("--seed", type=int, default=0, help="of the wearers (default 0)")
+    parser.add_argument("--seed", type=numbers.seed, default=0, help="of the wearers (default 0)")
     parser.add_argument(
-        "--questions", type=int, default=1000, metavar="N", help="per task (default 1000)"
+        "--questions",
+        type=numbers.whole(1),
+        default=1000,
+        metavar="N",
+        help="per task (default 1000)",
     )
     parser.add_argument(
         "--checkpoints",
@@ -41,13 +46,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="of `python -m export.mini`: ask PyTorch with hooks the same, and compare",
     )
     parser.add_argument(
-        "--compared", type=int, default=1000, metavar="N", help="questions that PyTorch is asked"
+        "--compared",
+        type=numbers.whole(1),
+        default=1000,
+        metavar="N",
+        help="questions that PyTorch is asked",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="every answer, one JSON line each")
-    options = parser.parse_args(arguments)
-    if options.seed < 0 or options.questions < 1 or options.compared < 1:
-        parser.error("--seed is at least 0, --questions and --compared are at least 1")
-    return options
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from rich.progress import track
 from benchmarks.mini.held_out import held_out
 from benchmarks.mini.trial import Trial
 from benchmarks.streamgaze.significance import wilson
+from devices import numbers
 from devices.synthetic.questions import ASKERS, FAP, GTA, OAR, OI_EASY, OI_HARD
 from runtime.bundle import Bundle
 from runtime.command_line import MINI
@@ -74,12 +75,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mini.rounding", description=__doc__)
     parser.add_argument("bundle", type=Path, help="of rounded weights")
     parser.add_argument("--exact", type=Path, default=MINI, metavar="DIR", help="the float32 one")
-    parser.add_argument("--clips", type=int, default=500, metavar="N", help="default 500")
-    parser.add_argument("--seed", type=int, default=0, help="of the wearers (default 0)")
-    options = parser.parse_args(arguments)
-    if options.clips < 1 or options.seed < 0:
-        parser.error("--clips is at least 1, --seed at least 0")
-    return options
+    parser.add_argument(
+        "--clips", type=numbers.whole(1), default=500, metavar="N", help="default 500"
+    )
+    parser.add_argument("--seed", type=numbers.seed, default=0, help="of the wearers (default 0)")
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

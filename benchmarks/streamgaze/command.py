@@ -28,6 +28,7 @@ from benchmarks.streamgaze.protocols import NOT_REPRODUCED
 from benchmarks.streamgaze.questions import QuestionKey
 from benchmarks.streamgaze.results import Conditions, Result, ResultFile
 from benchmarks.streamgaze.summary import summary_lines
+from devices import numbers
 from runtime.models import Models
 
 UNUSABLE_FILE = "unusable task file"
@@ -179,10 +180,6 @@ def check_options(options: argparse.Namespace) -> None:
         raise DataSetError("give --bundle and --out for a run, or --check")
     if options.ask_after and options.protocol == "released":
         raise DataSetError("--ask-after belongs to --protocol causal: released has no tail step")
-    if options.ask_after < 0:
-        raise DataSetError("--ask-after lies in the future: give 0 or more")
-    if options.limit is not None and options.limit < 1:
-        raise DataSetError("--limit is at least 1")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -203,7 +200,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", type=Path, metavar="FILE", help="JSON: videos of each part")
     parser.add_argument("--part", default="test", help="of the split (default: test)")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N questions of each task")
+    parser.add_argument(
+        "--limit", type=numbers.whole(1), metavar="N", help="the first N questions of each task"
+    )
 
 
 def add_way_options(parser: argparse.ArgumentParser) -> None:
@@ -218,7 +217,7 @@ def add_way_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ask-after",
-        type=float,
+        type=numbers.number(0, numbers.MOST_SECONDS),
         default=0.0,
         metavar="S",
         help="ask so many seconds later: time stamps are rounded, the fixation may begin after",
@@ -232,7 +231,7 @@ def add_way_options(parser: argparse.ArgumentParser) -> None:
         "torch: PyTorch with hooks, from the checkpoints that the bundle was made of",
     )
     engine.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="of the CPU; 0: all cores"
+        "--threads", type=numbers.whole(0), default=0, metavar="N", help="of the CPU; 0: all cores"
     )
     engine.add_argument("--qwen", type=Path, metavar="DIR", help="torch: Qwen2.5-VL folder")
     engine.add_argument("--vjepa", type=Path, metavar="FILE", help="torch: V-JEPA 2.1 checkpoint")

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from devices import numbers
 from devices.device import DeviceError
 from devices.emulator.announcement import announced
 from devices.emulator.drawn import draw_test_card, draw_wearer
@@ -35,15 +36,27 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
     played.add_argument("--synthetic", action="store_true", help="the synthetic wearer (default)")
     played.add_argument("--card", action="store_true", help="a small moving test card")
     parser.add_argument("--faults", default="", help="what goes wrong, and when; see below")
-    parser.add_argument("--seed", type=int, default=0, help="of the faults and of the wearer")
+    parser.add_argument(
+        "--seed", type=numbers.seed, default=0, help="of the faults and of the wearer"
+    )
     parser.add_argument("--address", default="127.0.0.1", help="where to listen")
-    parser.add_argument("--port", type=int, default=wire.HTTP_PORT, help="HTTP; 0 for any free one")
+    parser.add_argument(
+        "--port",
+        type=numbers.whole(0, 65535),
+        default=wire.HTTP_PORT,
+        help="HTTP; 0 for any free one",
+    )
     parser.add_argument(
         "--announce", action="store_true", help="let clients find it without an address"
     )
     parser.add_argument("--hardware", choices=HARDWARE, default="neon")
     parser.add_argument("--gaze-size", type=int, choices=wire.GAZE_SIZES, default=9)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after that long")
+    parser.add_argument(
+        "--seconds",
+        type=numbers.number(0, numbers.MOST_SECONDS, above=True, endless=True),
+        default=float("inf"),
+        help="stop after that long",
+    )
     return parser.parse_args(command_line)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from devices import numbers
 from devices.synthetic.dataset import DataSetPlan, write_data_set
 from devices.synthetic.device import FRAME_RATE
 
@@ -20,24 +21,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Write videos, fixation files and questions in StreamGaze's layout.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set")
-    parser.add_argument("--videos", type=int, default=20, metavar="N", help="how many (default 20)")
-    parser.add_argument("--seconds", type=int, default=30, metavar="S", help="each (default 30)")
+    parser.add_argument(
+        "--videos", type=numbers.whole(1), default=20, metavar="N", help="how many (default 20)"
+    )
+    parser.add_argument(
+        "--seconds", type=numbers.whole(5), default=30, metavar="S", help="each (default 30)"
+    )
     parser.add_argument(
         "--questions",
-        type=int,
+        type=numbers.whole(2),
         metavar="N",
         help="of each task in all, where there is occasion for so many (default: 4 per video)",
     )
     parser.add_argument(
-        "--frame-rate", type=int, default=FRAME_RATE, metavar="HZ", help=f"default {FRAME_RATE}"
+        "--frame-rate",
+        type=numbers.whole(1),
+        default=FRAME_RATE,
+        metavar="HZ",
+        help=f"default {FRAME_RATE}",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="K", help="of the wearers")
+    parser.add_argument("--seed", type=numbers.seed, default=0, metavar="K", help="of the wearers")
     options = parser.parse_args(arguments)
-    if options.videos < 1 or options.seconds < 5 or options.seed < 0:
-        parser.error("give at least 1 video of at least 5 seconds, and a seed of at least 0")
     questions = 4 * options.videos if options.questions is None else options.questions
-    if questions < 2 or options.frame_rate < 1:
-        parser.error("give at least 2 questions of each task, and a frame rate of at least 1")
     plan = DataSetPlan(options.videos, options.seconds, options.seed, questions, options.frame_rate)
     try:
         with Progress(transient=True) as progress:

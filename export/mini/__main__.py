@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from devices import numbers
+
 STEPS_PER_STATE = 200
 
 
@@ -20,12 +22,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Train mini on synthetic wearers; write Qwen2.5-VL, V-JEPA and GazeQwen files. "
         "An interrupted training goes on when the same command is given again.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
+    parser.add_argument(
+        "--seed", type=numbers.seed, default=0, help="of weights and data (default 0)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the checkpoints")
-    options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error("--seed is at least 0")
-    return options
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +58,7 @@ def _train(options: argparse.Namespace, console: Console) -> None:
     from export.mini.state import load_state, save_state
     from export.mini.training import Trainer, TrainingPlan
 
+    options.out.mkdir(parents=True, exist_ok=True)  # now, rather than when an hour has passed
     torch.set_num_threads(1)  # the other core draws the clips; the order of sums stays the same
     plan = TrainingPlan(options.seed)
     trainer = Trainer(plan, MiniSizes())
