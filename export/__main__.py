@@ -16,6 +16,7 @@ from runtime.errors import RuntimeFault
 from runtime.manifest import Accumulation, ParityFigure, Settings
 
 GIBIBYTE = 1 << 30
+VJEPA_PIXELS = 384  # of the released ViT-B
 INT4_ACCUMULATION: Accumulation = "float"
 
 
@@ -32,9 +33,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     given.add_argument(
         "--vjepa-pixels",
         type=numbers.whole(16),
-        default=384,
         metavar="N",
-        help="its input size (default 384)",
+        help=f"its input size (default {VJEPA_PIXELS})",
     )
     drawn = parser.add_argument_group("or random weights of the real architecture")
     drawn.add_argument("--random", choices=("tiny", "0.5b", "3b", "7b"), help="which shape")
@@ -75,8 +75,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     if options.out.is_file():
         parser.error(f"--out {options.out} is a file: give a folder")
     trained = (options.qwen, options.vjepa, options.gaze)
-    if options.random and any(trained):
-        parser.error("--random draws its own weights: leave out --qwen, --vjepa and --gaze")
+    if options.random and any((*trained, options.vjepa_pixels)):
+        parser.error(
+            "--random draws its own weights: leave out --qwen, --vjepa, --gaze and --vjepa-pixels"
+        )
     if not options.random and not all(trained):
         parser.error("give --qwen, --vjepa and --gaze, or --random SHAPE")
     return options
@@ -137,9 +139,8 @@ def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
     from export.builder import Checkpoints
 
     if not options.random:
-        return Checkpoints(
-            options.qwen, options.vjepa, options.gaze, options.vjepa_pixels, weights="trained"
-        )
+        pixels = options.vjepa_pixels or VJEPA_PIXELS
+        return Checkpoints(options.qwen, options.vjepa, options.gaze, pixels, weights="trained")
     from export.random_weights import write_random
 
     folder = options.out.with_name(f"{options.out.name}-checkpoints")
