@@ -22,7 +22,8 @@ from runtime.interruption import Interruption
 from runtime.live_loop import LiveLoop, Stages
 from runtime.models import Models
 from runtime.questions import known_question
-from runtime.record import Conditions, Recorder
+from runtime.record import Conditions
+from runtime.recorder import Recorder
 from runtime.released import ReleasedSession, answer_all
 from runtime.reports import Reporter
 from runtime.saving import Saving
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     with device as info:
         chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, run_span(options, device, info))
-        recorder = Recorder(options.record)
+        recorder = Recorder(options.record, screen.notice)
         try:
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":

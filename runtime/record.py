@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import BinaryIO, Literal
-
-import msgspec
+from typing import Literal
 
 from devices.device import StreamCounts
 from devices.samples import Fixation, FixationSource
-from runtime.errors import RuntimeFault
 from runtime.questions import LETTERS, Answer, Question, bare
 from runtime.steps import StepFact
 
@@ -243,31 +239,6 @@ def stream_fact(
     dropped = Counter(counts.dropped)
     dropped.update(dropped_later or {})
     return StreamFact(counts.received, used, {cause: n for cause, n in dropped.items() if n})
-
-
-class Recorder:
-    """Appends records to a file, each complete as soon as it is written; no file, no records."""
-
-    def __init__(self, path: Path | None) -> None:
-        """Raises RuntimeFault for a file that can't be written."""
-        self._file: BinaryIO | None = None
-        if path is not None:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("ab")
-            except OSError as error:
-                raise RuntimeFault(f"--record {path}: {error.strerror}") from error
-
-    def write(self, record: Record) -> None:
-        """Write one record."""
-        if self._file is not None:
-            self._file.write(msgspec.json.encode(record) + b"\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
 
 
 def age_ms(moment: int, captured_at: int | None) -> float | None:

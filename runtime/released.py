@@ -25,7 +25,8 @@ from runtime.frame_timeline import resized
 from runtime.gaze_encoding import gaze_encoding
 from runtime.models import Models
 from runtime.questions import QUESTION_TOKENS, Asker, Question
-from runtime.record import AnswerRecord, Conditions, Recorder, answer_record, stream_fact
+from runtime.record import AnswerRecord, Conditions, answer_record, stream_fact
+from runtime.recorder import Recorder
 from runtime.sampling import (
     FRAMES_PER_STEP,
     active_at,

@@ -17,7 +17,6 @@ from runtime.record import (
     NANOSECONDS_PER_MILLISECOND,
     AnswerRecord,
     Conditions,
-    Recorder,
     SecondRecord,
     StreamFact,
     SummaryRecord,
@@ -25,6 +24,7 @@ from runtime.record import (
     alert_record,
     stream_fact,
 )
+from runtime.recorder import Recorder
 from runtime.stage_times import StageTimes
 from runtime.steps import StepPlan
 from runtime.stopwatch import Stopwatch

@@ -91,6 +91,7 @@ class _Playback:
     """One pass through a session."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._batches: Iterator[Batch] = read_batches(folder)
         self._next = next(self._batches, None)
         self._video = SavedFrames(folder / FRAMES) if (folder / FRAMES).is_file() else None
@@ -144,7 +145,9 @@ class _Playback:
         if not sample.saved:
             self._dropped[NOT_SAVED] += 1
             return None
-        pixels = self._video.next() if self._video is not None else None
+        if self._video is None:
+            raise DeviceError(f"{self._folder}: the session has no {FRAMES}: it is not whole")
+        pixels = self._video.next()
         if pixels is None:
             self._dropped[CUT_OFF] += 1
             self._is_cut = True

@@ -10,7 +10,8 @@ from runtime.console import Screen
 from runtime.encoder import Encoder
 from runtime.live_loop import LiveLoop, Stages
 from runtime.questions import Question
-from runtime.record import Conditions, Recorder
+from runtime.record import Conditions
+from runtime.recorder import Recorder
 from runtime.reports import Reporter
 from runtime.session import SessionOptions, gaze_timeline, step_planner
 from runtime.watcher import Watcher
@@ -61,7 +62,7 @@ def run_loop(
         encoder = SlowEncoder(models, grid, use_gaze=True)
         encoder.clock, encoder.cost = device.clock, cost or 0
         watcher = Watcher(models, grid, OPTIONS.window_steps)
-        recorder = Recorder(out)
+        recorder = Recorder(out, print)
         conditions = Conditions("causal", "test", "test")
         reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze, eager)
         stages = Stages(capture, encoder, watcher)

@@ -118,6 +118,13 @@ def test_a_session_that_was_cut_off_plays_up_to_there(tmp_path):
     assert "cut off" in shorter[-1][1].notices[-1]
 
 
+def test_a_session_without_its_frames_is_refused(tmp_path):
+    saved(tmp_path / "s", some_samples())
+    (tmp_path / "s" / "frames.mkv").unlink()
+    with pytest.raises(DeviceError, match=r"no frames\.mkv"):
+        played(tmp_path / "s")
+
+
 def test_a_full_session_stops_and_says_so(tmp_path):
     _, outcome = saved(tmp_path / "s", some_samples(), limit=100_000)
     assert "limit" in outcome.trouble
