@@ -97,7 +97,7 @@ def watch(
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
     size = None if options.session_frames == "whole" else live_size(manifest)
-    saving = Saving(options.session, device, info, options.session_limit, size)
+    saving = Saving(options.session, device, info, options.session_limit, size, screen.notice)
     planner = step_planner(models, chosen, gaze)
     capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
@@ -117,7 +117,7 @@ def watch(
         finally:
             device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
-            saving.close(screen.notice)
+            saving.close()
 
 
 def released_session(

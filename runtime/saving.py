@@ -27,13 +27,17 @@ class Saving:
         info: DeviceInfo,
         gibibytes: float,
         size: tuple[int, int] | None,
+        notice: Callable[[str], None],
     ) -> None:
         """`size` (height, width): of the model's input, to which frames are resized as the runtime
         resizes them, so that a bundle of that size answers alike; None keeps them as they came.
+        `notice` hears at once when nothing more can be saved, and at the end what was.
 
         Raises DeviceError for a folder that can't be written or is not empty.
         """
         self._folder = folder
+        self._notice = notice
+        self._trouble: str | None = None
         self._writer: SessionWriter | None = None
         if folder is not None:
             clock = device.clock
@@ -52,16 +56,21 @@ class Saving:
         """The device delivered something at `now` (Unix ns)."""
         if self._writer is not None:
             self._writer.delivered(delivery, now)
+            self._say(self._writer.trouble)
 
-    def close(self, notice: Callable[[str], None]) -> None:
+    def close(self) -> None:
         """Finish the files and say what is in them."""
         if self._writer is None:
             return
         saved = self._writer.close()
         size = saved.bytes / (1 << 20)
-        notice(f"session {self._folder}: {saved.frames} frames, {size:.1f} MiB")
-        if saved.trouble is not None:
-            notice(saved.trouble)
+        self._notice(f"session {self._folder}: {saved.frames} frames, {size:.1f} MiB")
+        self._say(saved.trouble)
+
+    def _say(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self._trouble:
+            self._trouble = trouble
+            self._notice(trouble)
 
 
 def _shrinking(

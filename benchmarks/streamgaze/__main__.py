@@ -30,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DataSetError, RuntimeFault) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        where = error.filename or "the results"
+        print(
+            f"error: {where}: {error.strerror}: the same command goes on from here", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)
         return 130

@@ -97,8 +97,7 @@ class SessionWriter:
 
         Raises DeviceError for a bad folder.
         """
-        self._lines = _opened(folder)
-        write_head(folder, Head(FORMAT, started_at, info))
+        self._lines = _opened(folder, Head(FORMAT, started_at, info))
         self._video_path = folder / FRAMES
         self._video: FrameWriter | None = None
         self._patient = patient
@@ -111,6 +110,11 @@ class SessionWriter:
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._write_all, name="session")
         self._thread.start()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing more is saved; None while all is."""
+        return self._trouble
 
     def asked(
         self, moment: int, text: str, options: Sequence[str] = (), truth: str | None = None
@@ -208,19 +212,20 @@ class SessionWriter:
         return frame_line(FrameLine(sample.captured_at, sample.arrived_at, sample.index, saved))
 
     def _close_files(self) -> None:
-        self._lines.close()
-        if self._video is not None:
+        for file in filter(None, (self._lines, self._video)):
             try:
-                self._video.close()
+                file.close()
             except (OSError, av.FFmpegError) as error:
-                self._trouble = self._trouble or f"its last frames could not be saved: {error}"
+                reason = error.strerror or error
+                self._trouble = self._trouble or f"the end of the session is not saved: {reason}"
 
 
-def _opened(folder: Path) -> BinaryIO:
+def _opened(folder: Path, head: Head) -> BinaryIO:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise DeviceError(f"--session {folder}: the folder is not empty: give a new one")
+        write_head(folder, head)
         return (folder / LINES).open("wb")
     except OSError as error:
         raise DeviceError(f"--session {folder}: {error.strerror}") from error
