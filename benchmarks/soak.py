@@ -37,7 +37,8 @@ from runtime.gaze_timeline import GazeTimeline
 from runtime.live_loop import TICK, LiveLoop, Stages
 from runtime.models import Models
 from runtime.questions import Question
-from runtime.record import Conditions, Record, Recorder, SecondRecord, SummaryRecord
+from runtime.record import Conditions, Record, SecondRecord, SummaryRecord
+from runtime.recorder import Recorder
 from runtime.reports import FRAME_AGE, Reporter
 from runtime.sampling import FRAMES_PER_STEP, sampling_rate
 from runtime.session import SessionOptions, frame_timeline, gaze_timeline
@@ -78,7 +79,7 @@ class Observer(Recorder):
     """Takes the records of a run and looks at memory and queues with each second's."""
 
     def __init__(self, seconds: float, frames: FrameTimeline, gaze: GazeTimeline) -> None:
-        super().__init__(None)
+        super().__init__(None, print)
         self.most_waiting = self.most_events = self.most_frames = 0
         self._frames, self._gaze = frames, gaze
         # Written to before the run, so that what is noted of memory takes none.
