@@ -35,6 +35,7 @@ from benchmarks.decoders import (
     prefill_operations,
 )
 from devices import numbers
+from devices.parser import Parser
 from export.qwen_config import DecoderGeometry
 from export.random_shapes import SHAPES
 from runtime.errors import RuntimeFault
@@ -226,7 +227,7 @@ def _engine_version() -> str:
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.decode")
+    parser = Parser(prog="python -m benchmarks.decode")
     parser.add_argument("--shape", choices=tuple(SHAPES), default="0.5b")
     parser.add_argument(
         "--context", type=numbers.whole(1), default=512, help="visual tokens (default 512)"

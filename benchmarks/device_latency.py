@@ -24,6 +24,7 @@ from rich.table import Table
 from devices import numbers
 from devices.device import DeviceCounts, DeviceError
 from devices.neon import NeonDevice
+from devices.parser import Parser
 from devices.samples import GazeSample, SceneFrame
 
 PERCENTILES = (50, 95, 99)
@@ -53,7 +54,7 @@ class Measurement:
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.device_latency")
+    parser = Parser(prog="python -m benchmarks.device_latency")
     parser.add_argument("--recording", metavar="DIR", help="what the emulated phone plays")
     parser.add_argument("--address", help="of a real phone, in place of the emulated one")
     parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")

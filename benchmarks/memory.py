@@ -7,7 +7,6 @@ the process's own, `mapped` are pages of files, which the kernel can drop and re
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from devices import numbers
+from devices.parser import Parser
 from runtime import manifest as names
 from runtime.bundle import Bundle
 from runtime.engine import Engine, OnnxEngine
@@ -145,7 +145,7 @@ def table(bundle: Bundle, weighings: Sequence[Weighing]) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Weigh; returns the exit status: 1 after an error, which is one line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
+    parser = Parser(prog="python -m benchmarks.memory")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument(
         "--tokens", type=numbers.whole(1), default=2048, help="in the context (default 2048)"

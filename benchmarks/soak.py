@@ -25,6 +25,7 @@ from benchmarks.findings import Finding, findings_table
 from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
 from devices import numbers
 from devices.clock import NANOSECONDS
+from devices.parser import Parser
 from runtime.alerts import AlertRule, StandingAlert
 from runtime.bundle import Bundle
 from runtime.capture import Capture, DueQuestion
@@ -191,7 +192,7 @@ def accounts(summary: SummaryRecord) -> list[Finding]:
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
     parser.add_argument(
         "--seconds", type=numbers.seconds, default=3600.0, help="of simulated stream"

@@ -28,6 +28,7 @@ from rich.table import Table
 from benchmarks.findings import Finding, findings_table
 from devices import numbers
 from devices.clock import NANOSECONDS
+from devices.parser import Parser
 from devices.samples import Fixation
 from runtime.bundle import Bundle
 from runtime.encoder import Encoder
@@ -190,7 +191,7 @@ def times_table(times: Milliseconds) -> Table:
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.stream", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="of the bundle: measures PyTorch, too"

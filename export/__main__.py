@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
+from devices.parser import Parser
 from runtime.command_line import WINDOW
 from runtime.errors import RuntimeFault
 from runtime.manifest import Accumulation, ParityFigure, Settings
@@ -22,7 +23,7 @@ INT4_ACCUMULATION: Accumulation = "float"
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export",
         description="Merge, compile and check the checkpoints of a GazeQwen; write one bundle.",
     )

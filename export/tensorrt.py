@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from devices.parser import Parser
 from export.low_precision import write_with_precision
 from runtime.bundle import Bundle
 from runtime.engine import OnnxEngine
@@ -243,7 +244,7 @@ def _with_point(number: str) -> str:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.tensorrt",
         description="Build TensorRT engines of a bundle's encoders; they are kept beside it.",
     )

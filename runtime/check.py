@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.parser import Parser
 from runtime import manifest as names
 from runtime.bundle import Bundle
 from runtime.context_pool import MOST_CONTEXTS
@@ -152,7 +153,7 @@ def findings(options: argparse.Namespace, machine: Machine) -> Iterator[Finding]
 
 def main(arguments: Sequence[str] | None = None, machine: Machine | None = None) -> int:
     """Check; returns 0 if all is well, else 1."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m runtime.check", description="Whether this machine can run a bundle."
     )
     parser.add_argument("bundle", type=Path)

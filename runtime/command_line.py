@@ -10,6 +10,7 @@ from pathlib import Path
 
 from devices import numbers
 from devices.catalog import device_names
+from devices.parser import Parser
 from runtime.questions import Question
 
 MINI = Path(__file__).parent / "mini"  # the bundle that is shipped
@@ -52,7 +53,7 @@ class _AppendQuestion(argparse.Action):
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m runtime.live",
         description="Watch what a wearer sees and looks at, answer questions, raise alerts.",
     )

@@ -16,6 +16,7 @@ from benchmarks.mini.held_out import ClipPair, held_out
 from benchmarks.mini.table import Tally, agreement_line, table_lines
 from benchmarks.mini.trial import Judged, Trial
 from devices import numbers
+from devices.parser import Parser
 from devices.synthetic.questions import ASKERS
 from runtime.bundle import Bundle
 from runtime.command_line import MINI
@@ -25,7 +26,7 @@ from runtime.models import Models
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.mini",
         description="Ask mini about wearers it was not trained on, with gaze, with gaze of another "
         "clip, and without; print the shares of right answers.",

@@ -23,6 +23,7 @@ from benchmarks.mini.held_out import held_out
 from benchmarks.mini.trial import Trial
 from benchmarks.streamgaze.significance import wilson
 from devices import numbers
+from devices.parser import Parser
 from devices.synthetic.questions import ASKERS, FAP, GTA, OAR, OI_EASY, OI_HARD
 from runtime.bundle import Bundle
 from runtime.command_line import MINI
@@ -72,7 +73,7 @@ class Likeness:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mini.rounding", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.mini.rounding", description=__doc__)
     parser.add_argument("bundle", type=Path, help="of rounded weights")
     parser.add_argument("--exact", type=Path, default=MINI, metavar="DIR", help="the float32 one")
     parser.add_argument(

@@ -29,6 +29,7 @@ from benchmarks.streamgaze.questions import QuestionKey
 from benchmarks.streamgaze.results import Conditions, Result, ResultFile
 from benchmarks.streamgaze.summary import summary_lines
 from devices import numbers
+from devices.parser import Parser
 from runtime.models import Models
 
 UNUSABLE_FILE = "unusable task file"
@@ -158,7 +159,7 @@ def _progress(console: Console) -> Progress:
 
 def run_parser() -> argparse.ArgumentParser:
     """The command line of a run and of `--check`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.streamgaze",
         description="Ask a bundle the questions of a StreamGaze data set and keep every answer. "
         "A run that was stopped goes on when the same command is given again. "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmarks.streamgaze.significance import mcnemar
 from benchmarks.streamgaze.summary import accuracy_cell, percent, skip_lines, summarise
 from benchmarks.streamgaze.tables import markdown_table
 from benchmarks.streamgaze.tasks import TASKS
+from devices.parser import Parser
 
 Pair = tuple[Result, Result]
 HEADER = ("task", "n", "A", "B", "B - A", "only A right", "only B right", "p", "same answer")
@@ -130,7 +130,7 @@ def comparison_lines(first: Run, second: Run) -> Iterator[str]:
 
 def run(arguments: Sequence[str], console: Console) -> int:
     """The command line of a comparison; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.streamgaze compare",
         description="Compare two runs on the questions that both answered.",
     )

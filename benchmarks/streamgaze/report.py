@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -27,6 +26,7 @@ from benchmarks.streamgaze.summary import (
 )
 from benchmarks.streamgaze.tables import markdown_table
 from benchmarks.streamgaze.tasks import TASKS, Task
+from devices.parser import Parser
 
 REPORT_FILE = "report.md"
 ACCURACY_CHART, LATENCY_CHART = "accuracy.png", "latency.png"
@@ -56,7 +56,7 @@ class Reported:
 
 def run(arguments: Sequence[str], console: Console) -> int:
     """The command line of a report; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.streamgaze report",
         description="Report runs side by side: a Markdown file and charts.",
     )

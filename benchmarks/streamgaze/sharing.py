@@ -6,7 +6,6 @@ own; both are timed. Measure on an idle machine.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from benchmarks.streamgaze.media import Library
 from benchmarks.streamgaze.questions import EvaluationQuestion
 from benchmarks.streamgaze.results import Result
 from benchmarks.streamgaze.tables import markdown_table
+from devices.parser import Parser
 from runtime.models import Models
 
 HEADER = ("video", "questions", "shared, s", "isolated, s", "times faster", "other answers")
@@ -50,7 +50,7 @@ class Measured:
 
 def run(arguments: Sequence[str], console: Console) -> int:
     """The command line; returns 1 if sharing changed an answer."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.streamgaze sharing",
         description="Time the questions of each video asked together and each on its own.",
     )

@@ -18,6 +18,7 @@ from devices.emulator.phone import Settings
 from devices.emulator.programme import Programme
 from devices.emulator.recorded import load_recording
 from devices.neon import wire
+from devices.parser import Parser
 
 HARDWARE = {"neon": wire.NEON_HARDWARE, "invisible": wire.INVISIBLE_HARDWARE}
 
@@ -25,7 +26,7 @@ HARDWARE = {"neon": wire.NEON_HARDWARE, "invisible": wire.INVISIBLE_HARDWARE}
 def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     kinds = "\n".join(f"  {name:15} {meaning}" for name, meaning in MEANINGS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m devices.emulator",
         description="A Neon Companion phone on this computer, for tests and demonstrations.",
         epilog=f"faults, as NAME[=VALUE][@START[+SECONDS]],... or soak:SEED:SECONDS:\n{kinds}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +9,14 @@ from pathlib import Path
 from rich.progress import Progress
 
 from devices import numbers
+from devices.parser import Parser
 from devices.synthetic.dataset import DataSetPlan, write_data_set
 from devices.synthetic.device import FRAME_RATE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write a data set; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m devices.synthetic",
         description="Write videos, fixation files and questions in StreamGaze's layout.",
     )

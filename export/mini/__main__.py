@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
+from devices.parser import Parser
 
 STEPS_PER_STATE = 200
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.mini",
         description="Train mini on synthetic wearers; write Qwen2.5-VL, V-JEPA and GazeQwen files. "
         "An interrupted training goes on when the same command is given again.",

@@ -269,7 +269,6 @@ def test_a_split_by_video(two_videos, tmp_path, capsys):
         (["--tasks", "GTA"], GTA),
         (["--split", "nowhere.json"], "nowhere.json"),
         (["--video-dir", "nowhere"], "nowhere"),
-        (["--limit", "0"], "--limit"),
     ],
 )
 def test_wrong_options_are_one_line(two_videos, capsys, options, named):

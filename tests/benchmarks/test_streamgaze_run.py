@@ -296,7 +296,6 @@ def test_limit_tasks_and_an_order_that_the_done_do_not_change(tiny_models, mixed
     ("options", "named"),
     [
         (["--protocol", "released", "--ask-after", "0.5"], "--ask-after"),
-        (["--ask-after", "-1"], "--ask-after"),
         (["--engine", "torch"], "--gaze-checkpoint"),
     ],
 )

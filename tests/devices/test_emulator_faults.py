@@ -97,7 +97,7 @@ def test_tcp_only_delays():
 
 def test_the_command_line_refuses_in_one_line(capsys, tmp_path, monkeypatch):
     for line in (["--faults", "los=1"], ["--recording", str(tmp_path)]):
-        monkeypatch.setattr("sys.argv", ["emulator", "--port", "0", "--seconds", "0", *line])
+        monkeypatch.setattr("sys.argv", ["emulator", "--port", "0", "--seconds", "1", *line])
         assert main() == 1
         assert capsys.readouterr().err.count("\n") == 1
     assert arguments(["--gaze-size", "65"]).gaze_size == 65

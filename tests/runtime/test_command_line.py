@@ -67,10 +67,10 @@ def test_a_number_out_of_range_is_one_clear_line(read, line, capsys):
         read(line)
     assert ended.value.code == 2
     option, value = line[-2:]
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert f"error: argument {option}: " in last
-    assert value.strip() in last
-    assert "give" in last or "is not a" in last or "say what" in last
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: argument {option}: ") and printed.count("\n") == 1
+    assert value.strip() in printed and "--help" in printed
+    assert "give" in printed or "is not a" in printed or "say what" in printed
 
 
 def test_what_lies_in_range_is_taken():
