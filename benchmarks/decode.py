@@ -36,10 +36,10 @@ from benchmarks.decoders import (
 )
 from devices import numbers
 from devices.parser import Parser
-from export.qwen_config import DecoderGeometry
-from export.random_shapes import SHAPES
+from export.checkpoints.qwen_config import DecoderGeometry
+from export.random.shapes import SHAPES
+from runtime.bundle.manifest import Accumulation, QuantizationKind
 from runtime.errors import RuntimeFault
-from runtime.manifest import Accumulation, QuantizationKind
 
 ENGINES: dict[str, tuple[QuantizationKind, Accumulation]] = {
     "int4, float": ("int4", "float"),
@@ -220,7 +220,7 @@ def write_json(path: Path, measured: Measurement, reached: Sequence[Target]) -> 
 
 
 def _engine_version() -> str:
-    from runtime.engine import onnxruntime_module
+    from runtime.engines.engine import onnxruntime_module
 
     return onnxruntime_module().__version__
 

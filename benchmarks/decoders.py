@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
-from export.decoder import DecoderEmitter
-from export.graph_writer import GraphWriter, tensor_info
-from export.layer_parity import text_config
-from export.quantization import linears
-from export.qwen_config import DecoderGeometry
-from export.random_tensors import random_tensor
-from runtime import manifest as names
-from runtime.engine import OnnxEngine
-from runtime.manifest import Accumulation, DecoderShape, QuantizationKind
-from runtime.positions import rotary_rows, text_positions
+from export.checkpoints.qwen_config import DecoderGeometry
+from export.graphs.decoder import DecoderEmitter
+from export.graphs.graph_writer import GraphWriter, tensor_info
+from export.graphs.quantization import linears
+from export.parity.layers import text_config
+from export.random.tensors import random_tensor
+from runtime.bundle import manifest as names
+from runtime.bundle.manifest import Accumulation, DecoderShape, QuantizationKind
+from runtime.engines.engine import OnnxEngine
+from runtime.inputs.positions import rotary_rows, text_positions
 
 THREADS = 1
 

@@ -20,12 +20,12 @@ from rich.table import Table
 
 from devices import numbers
 from devices.parser import Parser
-from runtime import manifest as names
-from runtime.bundle import Bundle
-from runtime.engine import Engine, OnnxEngine
+from runtime.answers.questions import Asker, Question
+from runtime.bundle import manifest as names
+from runtime.bundle.opening import Bundle
+from runtime.engines.engine import Engine, OnnxEngine
 from runtime.errors import RuntimeFault
-from runtime.models import Models
-from runtime.questions import Asker, Question
+from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
 
 STATUS_FILE = Path("/proc/self/status")

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.gaze_checkpoint import load_gaze
-from export.reference import ReferenceModel, ReferenceStep
-from export.vjepa_checkpoint import load_vjepa
-from runtime.bundle import Bundle
-from runtime.questions import Asker, Question
-from runtime.sampling import FRAMES_PER_STEP, MOST_FRAMES, vjepa_indices
+from export.checkpoints.gaze import load_gaze
+from export.checkpoints.vjepa import load_vjepa
+from export.parity.reference import ReferenceModel, ReferenceStep
+from runtime.answers.questions import Asker, Question
+from runtime.bundle.opening import Bundle
+from runtime.stream.sampling import FRAMES_PER_STEP, MOST_FRAMES, vjepa_indices
 
 PATCH = 16  # pixels of V-JEPA
 MILLISECOND = 1_000_000

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from devices.clock import NANOSECONDS, Clock, SimulatedClock
 from devices.device import Delivery, Device, DeviceCounts, DeviceInfo, StreamCounts
 from devices.samples import Blink, GazeSample, Sample, SceneFrame
-from runtime.bundle import Bundle
-from runtime.context import Context, Mark
+from runtime.bundle.opening import Bundle
 from runtime.errors import QuestionError
-from runtime.models import Models, Scene
+from runtime.model.context import Context, Mark
+from runtime.model.models import Models, Scene
 
 START = 1_700_000_000 * NANOSECONDS
 FRAME_RATE, GAZE_RATE = 30, 200  # Hz

@@ -26,26 +26,26 @@ from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, 
 from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser
-from runtime.alerts import AlertRule, StandingAlert
-from runtime.bundle import Bundle
-from runtime.capture import Capture, DueQuestion
-from runtime.command_line import MINI
-from runtime.console import Screen
-from runtime.encoder import Encoder
+from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.questions import Question
+from runtime.answers.record import Conditions, Record, SecondRecord, SummaryRecord
+from runtime.answers.session import SessionOptions, frame_timeline, gaze_timeline
+from runtime.answers.watcher import Watcher
+from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
-from runtime.frame_timeline import SLACK, FrameTimeline
-from runtime.gaze_timeline import GazeTimeline
-from runtime.live_loop import TICK, LiveLoop, Stages
-from runtime.models import Models
-from runtime.questions import Question
-from runtime.record import Conditions, Record, SecondRecord, SummaryRecord
-from runtime.recorder import Recorder
-from runtime.reports import FRAME_AGE, Reporter
-from runtime.sampling import FRAMES_PER_STEP, sampling_rate
-from runtime.session import SessionOptions, frame_timeline, gaze_timeline
-from runtime.steps import PATIENCE, StepPlanner
-from runtime.watcher import Watcher
-from runtime.work import MOST_STEPS
+from runtime.model.encoder import Encoder
+from runtime.model.models import Models
+from runtime.run.capture import Capture, DueQuestion
+from runtime.run.command_line import MINI
+from runtime.run.console import Screen
+from runtime.run.live_loop import TICK, LiveLoop, Stages
+from runtime.run.recorder import Recorder
+from runtime.run.reports import FRAME_AGE, Reporter
+from runtime.run.work import MOST_STEPS
+from runtime.stream.frame_timeline import SLACK, FrameTimeline
+from runtime.stream.gaze_timeline import GazeTimeline
+from runtime.stream.sampling import FRAMES_PER_STEP, sampling_rate
+from runtime.stream.steps import PATIENCE, StepPlanner
 
 INTERVAL = NANOSECONDS // FRAME_RATE
 QUESTION_EVERY = 20  # seconds

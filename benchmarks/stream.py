@@ -30,16 +30,16 @@ from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser
 from devices.samples import Fixation
-from runtime.bundle import Bundle
-from runtime.encoder import Encoder
+from runtime.answers.questions import Question
+from runtime.answers.watcher import Watcher
+from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
-from runtime.frame_timeline import FramePair
-from runtime.gaze_timeline import GazeView
-from runtime.models import Models
-from runtime.questions import Question
-from runtime.steps import StepPlan
+from runtime.model.encoder import Encoder
+from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
-from runtime.watcher import Watcher
+from runtime.stream.frame_timeline import FramePair
+from runtime.stream.gaze_timeline import GazeView
+from runtime.stream.steps import StepPlan
 
 FEW, MANY = "first token, 5 steps in the context", "first token, 15 steps in the context"
 AFRESH = "first token, the same 15 steps encoded at the question"

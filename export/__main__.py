@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
 from devices.parser import Parser
-from runtime.command_line import WINDOW
+from runtime.bundle.manifest import Accumulation, ParityFigure, Settings
 from runtime.errors import RuntimeFault
-from runtime.manifest import Accumulation, ParityFigure, Settings
+from runtime.run.command_line import WINDOW
 
 GIBIBYTE = 1 << 30
 VJEPA_PIXELS = 384  # of the released ViT-B
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Export; returns the exit status."""
     options = parse_arguments(arguments)
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
-    from export.checkpoints import CheckpointError
+    from export.checkpoints.common import CheckpointError
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace, settings: Settings, console: Console) -> int:
     from export.builder import BundleBuilder
-    from export.quantization import linears
+    from export.graphs.quantization import linears
 
     checkpoints = _checkpoints(options, console)
     name = options.name or options.out.name
@@ -142,7 +142,7 @@ def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
     if not options.random:
         pixels = options.vjepa_pixels or VJEPA_PIXELS
         return Checkpoints(options.qwen, options.vjepa, options.gaze, pixels, weights="trained")
-    from export.random_weights import write_random
+    from export.random.weights import write_random
 
     folder = options.out.with_name(f"{options.out.name}-checkpoints")
     with _progress(console) as progress:

@@ -15,23 +15,22 @@ from typing import Literal
 import onnx
 from tokenizers import Tokenizer
 
-from export.checkpoints import CheckpointError, sha256
-from export.decoder import DecoderEmitter, write_embeddings
-from export.gaze_checkpoint import GazeCheckpoint, check_fit, load_gaze
-from export.graphs import export_gaze_half, export_scene_half, export_vjepa
+from export.checkpoints.common import CheckpointError, sha256
+from export.checkpoints.gaze import GazeCheckpoint, check_fit, load_gaze
+from export.checkpoints.qwen import QwenCheckpoint
+from export.checkpoints.vjepa import load_vjepa
+from export.graphs.decoder import DecoderEmitter, write_embeddings
+from export.graphs.quantization import Linears
+from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
+from export.graphs.vision import VisionEmitter
+from export.graphs.weights import DecoderWeights, RoundedWeights
 from export.journal import Journal
-from export.layer_parity import check_layers
-from export.parity import BriefEngine, check_decoder, check_graphs, graph_cases
-from export.quantization import Linears
-from export.qwen_checkpoint import QwenCheckpoint
-from export.reference import ReferenceModel
-from export.vision import VisionEmitter
-from export.vjepa import VJepaEncoder
-from export.vjepa_checkpoint import load_vjepa
-from export.weights import DecoderWeights, RoundedWeights
-from runtime import manifest as names
-from runtime.bundle import Bundle, file_spec, write_manifest
-from runtime.manifest import (
+from export.modules.vjepa import VJepaEncoder
+from export.parity.graphs import BriefEngine, check_decoder, check_graphs, graph_cases
+from export.parity.layers import check_layers
+from export.parity.reference import ReferenceModel
+from runtime.bundle import manifest as names
+from runtime.bundle.manifest import (
     DecoderShape,
     Geometry,
     GraphSpec,
@@ -47,7 +46,8 @@ from runtime.manifest import (
     VisionShape,
     VJepaShape,
 )
-from runtime.models import Models
+from runtime.bundle.opening import Bundle, file_spec, write_manifest
+from runtime.model.models import Models
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 BEFORE_VIDEO = SYSTEM + "<|vision_start|>"

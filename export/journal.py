@@ -55,6 +55,6 @@ class Journal:
 def _code() -> str:
     """A hash of this package: parts that another version wrote need not fit together."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

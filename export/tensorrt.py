@@ -18,10 +18,13 @@ from typing import Any, get_args
 import numpy as np
 
 from devices.parser import Parser
-from export.low_precision import write_with_precision
-from runtime.bundle import Bundle
-from runtime.engine import OnnxEngine
-from runtime.engine_store import (
+from export.graphs.low_precision import write_with_precision
+from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA, Manifest, TensorSpec
+from runtime.bundle.opening import Bundle
+from runtime.engines.engine import OnnxEngine
+from runtime.engines.gpu import Gpu, find_gpu
+from runtime.engines.shape_profiles import Shape, ShapeProfile, shape_profiles
+from runtime.engines.store import (
     ANY_GPU,
     EngineKey,
     EngineRecord,
@@ -31,12 +34,9 @@ from runtime.engine_store import (
     graph_hash,
     shapes_hash,
 )
+from runtime.engines.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
 from runtime.errors import EngineError, RuntimeFault
-from runtime.gpu import Gpu, find_gpu
-from runtime.manifest import GAZE, SCENE, VISION, VJEPA, Manifest, TensorSpec
-from runtime.shape_profiles import Shape, ShapeProfile, shape_profiles
-from runtime.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
-from runtime.vision_layout import vision_layout
+from runtime.inputs.vision_layout import vision_layout
 
 GRAPHS = (VJEPA, VISION, SCENE, GAZE)
 LARGEST_DIFFERENCE = 0.05  # of a 16-bit engine, relative to the root mean square of the output

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from devices.parser import Parser
-from runtime import manifest as names
-from runtime.bundle import Bundle
-from runtime.context_pool import MOST_CONTEXTS
-from runtime.engine_choice import EngineChoice, Machine, choose_engine
+from runtime.bundle import manifest as names
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import Bundle
+from runtime.engines.choice import EngineChoice, Machine, choose_engine
 from runtime.errors import RuntimeFault
-from runtime.manifest import Manifest
-from runtime.models import Models
+from runtime.model.context_pool import MOST_CONTEXTS
+from runtime.model.models import Models
 
 GIBIBYTE = 1 << 30
 CONTEXT_TOKENS = 2048

@@ -10,26 +10,26 @@ from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
 from devices.recording import FrameReader, RecordingDevice
-from runtime.alerts import AlertRule, StandingAlert
-from runtime.bundle import Bundle
-from runtime.capture import Capture, DueQuestion
-from runtime.command_line import AskedQuestion, parse_arguments
-from runtime.console import Screen
-from runtime.encoder import Encoder
-from runtime.engine_choice import Machine, choose_engine
+from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.questions import known_question
+from runtime.answers.record import Conditions
+from runtime.answers.session import SessionOptions, gaze_timeline, live_size, step_planner
+from runtime.answers.watcher import Watcher
+from runtime.bundle.opening import Bundle
+from runtime.engines.choice import Machine, choose_engine
 from runtime.errors import QuestionError, RuntimeFault
-from runtime.interruption import Interruption
-from runtime.live_loop import LiveLoop, Stages
-from runtime.models import Models
-from runtime.questions import known_question
-from runtime.record import Conditions
-from runtime.recorder import Recorder
-from runtime.released import ReleasedSession, answer_all
-from runtime.reports import Reporter
-from runtime.saving import Saving
-from runtime.session import SessionOptions, gaze_timeline, live_size, step_planner
-from runtime.typed import read_questions
-from runtime.watcher import Watcher
+from runtime.model.encoder import Encoder
+from runtime.model.models import Models
+from runtime.run.capture import Capture, DueQuestion
+from runtime.run.command_line import AskedQuestion, parse_arguments
+from runtime.run.console import Screen
+from runtime.run.interruption import Interruption
+from runtime.run.live_loop import LiveLoop, Stages
+from runtime.run.recorder import Recorder
+from runtime.run.released import ReleasedSession, answer_all
+from runtime.run.reports import Reporter
+from runtime.run.saving import Saving
+from runtime.run.typed import read_questions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,9 +21,9 @@ def tiny_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_models(tiny_folder):
-    from runtime.bundle import Bundle
-    from runtime.engine import OnnxEngine
-    from runtime.models import Models
+    from runtime.bundle.opening import Bundle
+    from runtime.engines.engine import OnnxEngine
+    from runtime.model.models import Models
 
     # One thread: several spin while they wait for each other on a machine that is busy.
     return Models(Bundle.open(tiny_folder), lambda path: OnnxEngine(path, threads=1))
@@ -32,9 +32,9 @@ def tiny_models(tiny_folder):
 @pytest.fixture(scope="session")
 def tiny_reference(tiny_folder):
     """The same checkpoints in PyTorch, with hooks."""
-    from export.gaze_checkpoint import load_gaze
-    from export.reference import ReferenceModel
-    from export.vjepa_checkpoint import load_vjepa
+    from export.checkpoints.gaze import load_gaze
+    from export.checkpoints.vjepa import load_vjepa
+    from export.parity.reference import ReferenceModel
 
     checkpoints = tiny_folder.with_name("tiny-checkpoints")
     return ReferenceModel.load(

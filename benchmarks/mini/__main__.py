@@ -18,10 +18,10 @@ from benchmarks.mini.trial import Judged, Trial
 from devices import numbers
 from devices.parser import Parser
 from devices.synthetic.questions import ASKERS
-from runtime.bundle import Bundle
-from runtime.command_line import MINI
+from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
-from runtime.models import Models
+from runtime.model.models import Models
+from runtime.run.command_line import MINI
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -99,9 +99,9 @@ def _run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _asked_of_torch(folder: Path, bundle: Bundle, pairs: Sequence[ClipPair]) -> list[Judged]:
-    from export.checkpoints import CheckpointError
+    from export.checkpoints.common import CheckpointError
     from export.mini.checkpoint import checkpoints_in
-    from export.torch_models import TorchModels
+    from export.parity.torch_models import TorchModels
 
     files = checkpoints_in(folder)
     try:

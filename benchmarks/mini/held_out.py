@@ -14,7 +14,7 @@ from devices.synthetic.questions import ASKERS, GSM, GTA, NFI, OAA, OTP, TaskQue
 from devices.synthetic.wearer import Wearer
 from export.mini.clips import Clip, draw_clip, seen_in_steps
 from export.mini.sizes import MOST_STEPS
-from runtime.questions import Question, alert_question
+from runtime.answers.questions import Question, alert_question
 
 HELD_OUT = 1_000_003  # first number of the seeds of evaluation, which no training uses
 PAST = (NFI, OTP, GSM)

@@ -21,14 +21,14 @@ from rich.progress import track
 
 from benchmarks.mini.held_out import held_out
 from benchmarks.mini.trial import Trial
-from benchmarks.streamgaze.significance import wilson
+from benchmarks.streamgaze.reporting.significance import wilson
 from devices import numbers
 from devices.parser import Parser
 from devices.synthetic.questions import ASKERS, FAP, GTA, OAR, OI_EASY, OI_HARD
-from runtime.bundle import Bundle
-from runtime.command_line import MINI
+from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
-from runtime.models import Models
+from runtime.model.models import Models
+from runtime.run.command_line import MINI
 
 KNOWN = (OI_EASY, OI_HARD, OAR, FAP, GTA)  # the tasks that mini has learned
 GAZE, NO_GAZE = 0, 2  # places among the conditions

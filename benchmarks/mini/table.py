@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.mini.trial import CONDITIONS, Judged
-from benchmarks.streamgaze.significance import wilson
+from benchmarks.streamgaze.reporting.significance import wilson
 
 TWO_WAY = "proactive_"  # how the tasks begin whose options are Yes and No
 

@@ -13,11 +13,11 @@ from benchmarks.mini.held_out import ClipPair, fixations_of, worded
 from devices.samples import Fixation
 from devices.synthetic.questions import TaskQuestion
 from export.mini.sizes import GRID, MOST_STEPS
-from runtime.gaze_encoding import gaze_encoding
-from runtime.models import Models
-from runtime.questions import QUESTION_TOKENS, Asker
+from runtime.answers.questions import QUESTION_TOKENS, Asker
+from runtime.engines.tensors import Tensor
+from runtime.inputs.gaze_encoding import gaze_encoding
+from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
-from runtime.tensors import Tensor
 
 Asked = TypeVar("Asked")
 CONDITIONS = ("gaze", "shuffled gaze", "no gaze")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchmarks.streamgaze import command, comparison, memory, report, sharing
-from benchmarks.streamgaze.dataset import DataSetError
+from benchmarks.streamgaze import command, memory, sharing
+from benchmarks.streamgaze.data.dataset import DataSetError
+from benchmarks.streamgaze.reporting import comparison, report
 from runtime.errors import RuntimeFault
 
 COMMANDS = {

@@ -11,7 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.streamgaze.dataset import (
+from benchmarks.streamgaze.asking.engines import ENGINES, load_models
+from benchmarks.streamgaze.asking.evaluation import Way, evaluate, problems
+from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED
+from benchmarks.streamgaze.asking.results import Conditions, Result, ResultFile
+from benchmarks.streamgaze.data.dataset import (
     DataSetError,
     Selection,
     TaskFile,
@@ -21,16 +25,12 @@ from benchmarks.streamgaze.dataset import (
     tasks_named,
     video_folders,
 )
-from benchmarks.streamgaze.engines import ENGINES, load_models
-from benchmarks.streamgaze.evaluation import Way, evaluate, problems
-from benchmarks.streamgaze.media import Library
-from benchmarks.streamgaze.protocols import NOT_REPRODUCED
-from benchmarks.streamgaze.questions import QuestionKey
-from benchmarks.streamgaze.results import Conditions, Result, ResultFile
-from benchmarks.streamgaze.summary import summary_lines
+from benchmarks.streamgaze.data.media import Library
+from benchmarks.streamgaze.data.questions import QuestionKey
+from benchmarks.streamgaze.reporting.summary import summary_lines
 from devices import numbers
 from devices.parser import Parser
-from runtime.models import Models
+from runtime.model.models import Models
 
 UNUSABLE_FILE = "unusable task file"
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from benchmarks.findings import Finding, findings_table
 from benchmarks.memory import MEBIBYTE, Resident
+from benchmarks.streamgaze.asking.results import Result
 from benchmarks.streamgaze.command import make_run, run_parser
-from benchmarks.streamgaze.dataset import DataSetError
-from benchmarks.streamgaze.results import Result
-from benchmarks.streamgaze.tables import markdown_table
+from benchmarks.streamgaze.data.dataset import DataSetError
+from benchmarks.streamgaze.reporting.tables import markdown_table
 
 WARM_UP = 0.2  # of the questions: engines take their working memory, a few videos of every length
 FEWEST = 20  # questions of which a growth can be told

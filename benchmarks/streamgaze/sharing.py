@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from benchmarks.streamgaze.asking.engines import load_models
+from benchmarks.streamgaze.asking.evaluation import Way, evaluate
+from benchmarks.streamgaze.asking.results import Result
 from benchmarks.streamgaze.command import add_data_options, add_way_options, open_data, way_of
-from benchmarks.streamgaze.dataset import DataSetError, TaskFile, by_video
-from benchmarks.streamgaze.engines import load_models
-from benchmarks.streamgaze.evaluation import Way, evaluate
-from benchmarks.streamgaze.media import Library
-from benchmarks.streamgaze.questions import EvaluationQuestion
-from benchmarks.streamgaze.results import Result
-from benchmarks.streamgaze.tables import markdown_table
+from benchmarks.streamgaze.data.dataset import DataSetError, TaskFile, by_video
+from benchmarks.streamgaze.data.media import Library
+from benchmarks.streamgaze.data.questions import EvaluationQuestion
+from benchmarks.streamgaze.reporting.tables import markdown_table
 from devices.parser import Parser
-from runtime.models import Models
+from runtime.model.models import Models
 
 HEADER = ("video", "questions", "shared, s", "isolated, s", "times faster", "other answers")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from devices import numbers
 from devices.device import DeviceError
 from devices.emulator.announcement import announced
-from devices.emulator.drawn import draw_test_card, draw_wearer
 from devices.emulator.emulator import Emulator
 from devices.emulator.faults import MEANINGS, FaultPlan, FaultSyntax, parse_faults
 from devices.emulator.phone import Settings
-from devices.emulator.programme import Programme
-from devices.emulator.recorded import load_recording
+from devices.emulator.programmes.drawn import draw_test_card, draw_wearer
+from devices.emulator.programmes.programme import Programme
+from devices.emulator.programmes.recorded import load_recording
 from devices.neon import wire
 from devices.parser import Parser
 

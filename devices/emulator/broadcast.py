@@ -10,7 +10,7 @@ from itertools import count
 from devices.clock import NANOSECONDS
 from devices.emulator.link import Link
 from devices.emulator.phone import Phone
-from devices.emulator.programme import EyeEvent, GazePoint, Picture, endless
+from devices.emulator.programmes.programme import EyeEvent, GazePoint, Picture, endless
 from devices.neon import wire
 
 PACKET_PAYLOAD = 1250

@@ -12,7 +12,7 @@ from devices.clock import Clock, SystemClock
 from devices.device import DeviceError
 from devices.emulator.faults import Fault, FaultPlan
 from devices.emulator.phone import Phone, Ports, Settings
-from devices.emulator.programme import Programme
+from devices.emulator.programmes.programme import Programme
 from devices.emulator.rtsp import RtspServer
 from devices.emulator.services import EchoService, HttpService
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.emulator.faults import FaultPlan
-from devices.emulator.programme import Programme
+from devices.emulator.programmes.programme import Programme
 from devices.neon import wire
 
 CAMERAS = ("world", "gaze", "eye_events")

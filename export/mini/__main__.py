@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train and write; returns the exit status."""
     options = parse_arguments(arguments)
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
-    from export.checkpoints import CheckpointError
+    from export.checkpoints.common import CheckpointError
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:

@@ -10,13 +10,13 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from export.gaze_checkpoint import GEOMETRY_KEYS
+from export.checkpoints.gaze import GEOMETRY_KEYS
+from export.checkpoints.vjepa import ENCODER_KEY
 from export.mini.lora import PROJECTIONS, LowRank
 from export.mini.model import MiniModel
 from export.mini.sizes import LORA_ALPHA, LORA_RANK, qwen_config
-from export.reference import quiet
-from export.tokenizer import write_tokenizer
-from export.vjepa_checkpoint import ENCODER_KEY
+from export.parity.reference import quiet
+from export.random.tokenizer import write_tokenizer
 
 QWEN_FOLDER, VJEPA_FILE, GAZE_FILE = "qwen", "vjepa.pt", "gazeqwen.pt"
 

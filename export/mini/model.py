@@ -17,15 +17,15 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from export.graphs.vision import CLIP_MEAN, CLIP_STD
 from export.mini.clips import ClipBatch
 from export.mini.prompts import IGNORED
 from export.mini.sizes import GRID, TOKEN_PIXELS, MiniSizes, qwen_config
-from export.resampler import GazeResampler
-from export.vision import CLIP_MEAN, CLIP_STD
-from export.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder
-from runtime.gaze_encoding import BASE
-from runtime.manifest import VisionShape
-from runtime.vision_layout import vision_layout
+from export.modules.resampler import GazeResampler
+from export.modules.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder
+from runtime.bundle.manifest import VisionShape
+from runtime.inputs.gaze_encoding import BASE
+from runtime.inputs.vision_layout import vision_layout
 
 CELLS = GRID * GRID
 OTHER_GAIN = 16.0  # of the gaze weights in the later blocks, over their usual start

@@ -21,8 +21,8 @@ from devices.synthetic.questions import (
     every_wording,
 )
 from export.builder import AFTER_VIDEO, BEFORE_ANSWER, BEFORE_VIDEO
-from export.tokenizer import TURN_END, train_tokenizer
-from runtime.questions import Question, alert_question
+from export.random.tokenizer import TURN_END, train_tokenizer
+from runtime.answers.questions import Question, alert_question
 
 OPTIONS = "Options:\n"
 IGNORED = -100  # a target that no loss is computed for

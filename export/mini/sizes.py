@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 from transformers import Qwen2_5_VLConfig
 
-from export.qwen_config import VisionGeometry
-from export.resampler import ResamplerGeometry
-from export.tokenizer import (
+from export.checkpoints.qwen_config import VisionGeometry
+from export.modules.resampler import ResamplerGeometry
+from export.modules.vjepa import VJepaGeometry
+from export.random.tokenizer import (
     END_OF_TEXT,
     IMAGE_PAD,
     TURN_END,
@@ -17,7 +18,6 @@ from export.tokenizer import (
     VISION_END,
     VISION_START,
 )
-from export.vjepa import VJepaGeometry
 
 GRID = 4  # visual tokens a side
 TOKEN_PIXELS = 28

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from export.checkpoints import CheckpointError
+from export.checkpoints.common import CheckpointError
 from export.mini.training import Trainer
 
 STATE_FILE = "training-state.pt"

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="needs the extra 'export'")
 
 from benchmarks.decode import Measurement, Times, arguments, decoders, main, targets
 from benchmarks.decoders import Workload, injected_layers, prefill_operations
-from export.random_shapes import SHAPES
+from export.random.shapes import SHAPES
 
 TINY = SHAPES["tiny"].decoder
 

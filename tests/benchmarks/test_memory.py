@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.memory import MEBIBYTE, Resident, Weighing, main, table
-from runtime.bundle import Bundle
+from runtime.bundle.opening import Bundle
 
 
 def test_memory_that_is_touched_is_counted():

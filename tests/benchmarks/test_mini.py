@@ -13,7 +13,7 @@ from benchmarks.mini.rounding import Likeness
 from benchmarks.mini.table import Tally, table_lines
 from benchmarks.mini.trial import CONDITIONS, Judged
 from devices.synthetic.questions import ASKERS, GTA, OAA, OI_EASY
-from runtime.command_line import MINI
+from runtime.run.command_line import MINI
 
 
 @pytest.fixture(scope="module")

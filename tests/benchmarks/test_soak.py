@@ -18,8 +18,8 @@ from benchmarks.soak import (
     soak,
 )
 from devices.clock import NANOSECONDS
-from runtime.bundle import Bundle
-from runtime.record import StreamFact
+from runtime.answers.record import StreamFact
+from runtime.bundle.opening import Bundle
 
 
 @pytest.fixture(scope="module")

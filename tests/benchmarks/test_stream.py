@@ -16,7 +16,7 @@ from benchmarks.stream import (
     main,
     measure,
 )
-from runtime.models import Models
+from runtime.model.models import Models
 
 
 class CountedModels(Models):

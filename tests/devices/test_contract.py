@@ -12,9 +12,9 @@ import pytest
 
 from devices.catalog import DeviceOptions, open_device
 from devices.device import Device, DeviceError, StaleSample
-from devices.emulator.drawn import draw_test_card
 from devices.emulator.emulator import Emulator
 from devices.emulator.phone import Settings
+from devices.emulator.programmes.drawn import draw_test_card
 from devices.neon import NeonDevice
 from devices.samples import GazeSample, SceneFrame
 from devices.webcam import WebcamDevice

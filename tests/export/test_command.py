@@ -54,7 +54,7 @@ def test_exports_given_checkpoints_layer_by_layer(checkpoints, tmp_path, capsys)
 
 def test_a_failed_comparison_keeps_the_files_and_fails(checkpoints, tmp_path, capsys, monkeypatch):
     """An export whose residuals are lost looks whole; the comparison has to find it."""
-    from export.decoder import DecoderEmitter
+    from export.graphs.decoder import DecoderEmitter
 
     def lose(self, graph, layer, stream, projected):
         kept, self._injected = self._injected, ()
@@ -71,7 +71,7 @@ def test_a_failed_comparison_keeps_the_files_and_fails(checkpoints, tmp_path, ca
     assert "comparisons with PyTorch failed" in errors
     assert "FAILS: decoder, a residual changes the logits" in errors
     assert (out / "decoder.onnx.data").exists()
-    from runtime.bundle import Bundle
+    from runtime.bundle.opening import Bundle
     from runtime.errors import BundleError
 
     with pytest.raises(BundleError, match="failed the comparison"):
@@ -117,8 +117,8 @@ def test_lora_of_no_layer(checkpoints, tmp_path, capsys):
 def test_geometry_that_does_not_fit(checkpoints, tmp_path, capsys, key, value, said):
     from dataclasses import asdict, replace
 
-    from export.gaze_checkpoint import load_gaze
-    from export.resampler import GazeResampler
+    from export.checkpoints.gaze import load_gaze
+    from export.modules.resampler import GazeResampler
 
     size = replace(load_gaze(checkpoints / "gazeqwen.pt").resampler.geometry, **{key: value})
     config = {name: number for name, number in asdict(size).items() if name != "modules"}

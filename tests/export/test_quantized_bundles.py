@@ -3,7 +3,7 @@
 import pytest
 
 from export.__main__ import main
-from runtime.bundle import Bundle
+from runtime.bundle.opening import Bundle
 from runtime.live import main as live
 
 

@@ -6,13 +6,13 @@ import shutil
 import pytest
 
 from export.__main__ import main
-from export.decoder import DecoderEmitter
+from export.checkpoints.qwen import QwenCheckpoint
+from export.graphs.decoder import DecoderEmitter
+from export.graphs.quantization import linears
+from export.graphs.weights import DecoderWeights
 from export.journal import JOURNAL_FILE, Journal
-from export.quantization import linears
-from export.qwen_checkpoint import QwenCheckpoint
-from export.weights import DecoderWeights
-from runtime import manifest as names
-from runtime.bundle import Bundle
+from runtime.bundle import manifest as names
+from runtime.bundle.opening import Bundle
 from runtime.errors import BundleError
 
 

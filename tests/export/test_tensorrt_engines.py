@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from runtime.bundle import Bundle
-from runtime.engine import OnnxEngine
-from runtime.engine_choice import IN_TENSORRT
-from runtime.engine_store import EngineStore, Target
+from runtime.bundle.opening import Bundle
+from runtime.engines.choice import IN_TENSORRT
+from runtime.engines.engine import OnnxEngine
+from runtime.engines.gpu import Gpu
+from runtime.engines.shape_profiles import input_shapes
+from runtime.engines.store import EngineStore, Target
+from runtime.engines.tensorrt_engine import tensorrt_module
 from runtime.errors import EngineError
-from runtime.gpu import Gpu
-from runtime.shape_profiles import input_shapes
-from runtime.tensorrt_engine import tensorrt_module
 
 ADA = Gpu("a laptop GPU", "8.9", 8 << 30)
 
@@ -79,7 +79,7 @@ def test_rtx_says_which_generations_it_knows(tiny_folder, order):
 def test_products_in_sixteen_bits_leave_the_rest_in_float32(tiny_folder, tmp_path, precision):
     import onnx
 
-    from export.low_precision import write_with_precision
+    from export.graphs.low_precision import write_with_precision
 
     bundle = Bundle.open(tiny_folder)
     source = bundle.graph_path("resampler.gaze")
@@ -97,7 +97,7 @@ def test_products_in_sixteen_bits_leave_the_rest_in_float32(tiny_folder, tmp_pat
 
 
 def test_sixteen_bits_come_near_float32(tiny_folder, tmp_path):
-    from export.low_precision import write_with_precision
+    from export.graphs.low_precision import write_with_precision
     from export.tensorrt import random_inputs, relative_difference
 
     bundle = Bundle.open(tiny_folder)

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.bundle import Bundle
+from runtime.bundle.opening import Bundle
 from runtime.check import MemoryNeed, main, memory_finding, memory_need, self_test
-from runtime.engine_choice import Machine
-from runtime.gpu import Gpu
+from runtime.engines.choice import Machine
+from runtime.engines.gpu import Gpu
 
 BARE = Machine(None, ("CPUExecutionProvider",), {})
 

@@ -162,7 +162,7 @@ def test_a_patient_writer_waits_for_more_than_it_can_hold(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(("fast", "frames"), [(True, "model"), (True, "whole"), (False, "model")])
 def test_a_played_session_gives_the_same_answers(tiny_folder, tmp_path, monkeypatch, fast, frames):
-    monkeypatch.setattr("runtime.work.MOST_STEPS", 99)  # however busy this machine is
+    monkeypatch.setattr("runtime.run.work.MOST_STEPS", 99)  # however busy this machine is
     recording = draw_neon(tmp_path / "neon", parts=(75,), gaze=500).path
     session, first, again = tmp_path / "session", tmp_path / "a", tmp_path / "b"
     ask = ["--ask", "Which?", "--options", "x", "y", "--at", "1.3", "--ask", "What?", "--at", "2"]

@@ -1,0 +1,1 @@
+"""Questions put to a bundle under either protocol, and the answers kept on disk."""

@@ -1,0 +1,1 @@
+"""StreamGaze as users have it: tasks, questions, videos, fixations, official scoring."""

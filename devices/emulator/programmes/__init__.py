@@ -1,0 +1,1 @@
+"""What an emulated phone sends: a drawn card, a synthetic wearer, a recording."""

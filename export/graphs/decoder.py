@@ -1,0 +1,234 @@
+"""Emits the decoder graph layer by layer from its weights, with the residual inputs fused in.
+
+One run appends tokens to a context: keys and values go into fixed buffers shared between input and
+output, rotary rows come from a table with one row per token of the context, and only the rows
+asked for reach the last layer's feed-forward and the head. The residual of an injected layer is
+added to the output of its feed-forward, which is the same as adding it to the layer's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+from onnx import ValueInfoProto
+
+from export.checkpoints.qwen_config import DecoderGeometry
+from export.graphs.graph_writer import CONTRIB, GraphWriter, tensor_info
+from export.graphs.quantization import ROWS, Linears
+from runtime.bundle import manifest as names
+
+Progress = Callable[[int, int], None]
+
+
+class WeightSource(Protocol):
+    """Tensors of the decoder under their canonical names, LoRA merged."""
+
+    def tensor(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """The tensor `name`, cast to `dtype`."""
+        ...
+
+
+class DecoderEmitter:
+    """Emits one decoder into `<folder>/decoder.onnx`.
+
+    Tensors between layers: `mid.{i}` is the residual stream after a layer's attention and
+    `branch.{i}` its feed-forward's output, injection included; their sum is the layer's output.
+    """
+
+    def __init__(
+        self,
+        weights: WeightSource,
+        geometry: DecoderGeometry,
+        injected_layers: tuple[int, ...],
+        linears: Linears,
+    ) -> None:
+        if geometry.layers - 1 in injected_layers:
+            raise ValueError("the last layer's residual reaches no logit: prune it before emitting")
+        self._weights = weights
+        self._size = geometry
+        self._injected = injected_layers
+        self._linears = linears
+
+    def emit(self, folder: Path, progress: Progress | None = None, origin: str = "") -> Path:
+        """Write the graph and its data file; returns the graph's path.
+
+        `progress` is called with (layers done, layers). An interrupted emission of the same
+        `origin` goes on after its last whole layer (see `GraphWriter`).
+        """
+        size = self._size
+        with GraphWriter(folder, names.DECODER, origin) as graph:
+            if graph.stage:
+                self._linears.resume(graph.facts)
+                norm, stream = f"norm.{graph.stage}", f"stream.{graph.stage}"
+            else:
+                self._split_residuals(graph)
+                norm, stream = self._first_norm(graph)
+            for layer in range(graph.stage, size.layers - 1):
+                branch, middle = self._layer(graph, layer, norm, stream)
+                norm, stream = self._skip_norm(
+                    graph, f"layers.{layer + 1}.input_layernorm", middle, branch, layer + 1
+                )
+                graph.keep(layer + 1, self._linears.facts())
+                if progress:
+                    progress(layer + 1, size.layers)
+            self._last_layer_and_head(graph, norm, stream)
+            if progress:
+                progress(size.layers, size.layers)
+            return graph.save(*self._interface(), self._linears.facts())
+
+    def _split_residuals(self, graph: GraphWriter) -> None:
+        if self._injected:
+            outputs = [_residual(layer) for layer in self._injected]
+            graph.node("Split", [names.RESIDUALS], outputs, axis=0, num_outputs=len(outputs))
+
+    def _first_norm(self, graph: GraphWriter) -> tuple[str, str]:
+        weight = self._vector(graph, "layers.0.input_layernorm.weight")
+        norm = graph.node(
+            "SimplifiedLayerNormalization",
+            [names.EMBEDDINGS, weight],
+            ["norm.0"],
+            axis=-1,
+            epsilon=self._size.rms_epsilon,
+            stash_type=1,
+        )
+        return norm, names.EMBEDDINGS
+
+    def _layer(self, graph: GraphWriter, layer: int, norm: str, stream: str) -> tuple[str, str]:
+        """One layer for all tokens of the run; returns (branch, middle)."""
+        attention = self._attention(graph, layer, norm)
+        projected = self._linear(graph, f"layers.{layer}.self_attn.o_proj", attention)
+        return self._feed_forward(graph, layer, stream, projected)
+
+    def _last_layer_and_head(self, graph: GraphWriter, norm: str, stream: str) -> None:
+        """Past its keys and values, the last layer only matters for the wanted rows."""
+        last = self._size.layers - 1
+        attention = self._attention(graph, last, norm)
+        wanted = graph.node("Gather", [attention, names.ROWS], ["wanted.attention"], axis=1)
+        kept = graph.node("Gather", [stream, names.ROWS], ["wanted.stream"], axis=1)
+        projected = self._linear(graph, f"layers.{last}.self_attn.o_proj", wanted)
+        branch, middle = self._feed_forward(graph, last, kept, projected)
+        final, _ = self._skip_norm(graph, "norm", middle, branch, self._size.layers)
+        head = self._linear(graph, "lm_head", final)
+        shape = graph.constant("logits.shape", np.array([-1, self._size.vocabulary], np.int64))
+        graph.node("Reshape", [head, shape], [names.LOGITS])
+
+    def _attention(self, graph: GraphWriter, layer: int, norm: str) -> str:
+        size, prefix = self._size, f"layers.{layer}.self_attn"
+        products = [
+            self._packed(graph, prefix, parts, norm) for parts in self._linears.precision.packing
+        ]
+        product = products[0]
+        if len(products) > 1:
+            product = graph.node("Concat", products, [f"{prefix}.product"], axis=-1)
+        bias = torch.cat([self._float(f"{prefix}.{part}_proj.bias") for part in "qkv"])
+        offset = graph.weight(f"{prefix}.qkv.bias", bias.numpy())
+        query_key_value = graph.node("Add", [product, offset], [f"{prefix}.qkv"])
+        buffers = [names.past_key(layer), names.past_value(layer)]
+        place = [names.LAST_POSITION, names.TOTAL_LENGTH, names.ROTARY_COS, names.ROTARY_SIN]
+        return graph.node(
+            "GroupQueryAttention",
+            [query_key_value, "", "", *buffers, *place],
+            [f"{prefix}.mixed", names.present_key(layer), names.present_value(layer)],
+            domain=CONTRIB,
+            num_heads=size.heads,
+            kv_num_heads=size.kv_heads,
+            scale=size.head_dim**-0.5,
+            do_rotary=1,
+            rotary_interleaved=0,
+        )
+
+    def _packed(self, graph: GraphWriter, prefix: str, parts: str, norm: str) -> str:
+        """One product for several of a layer's queries, keys and values."""
+        tensors = [self._weights.tensor(f"{prefix}.{part}_proj.weight") for part in parts]
+        name = f"{prefix}.{parts}"
+        return self._linears.linear(graph, name, norm, torch.cat(tensors), f"{name}.product")
+
+    def _feed_forward(
+        self, graph: GraphWriter, layer: int, stream: str, projected: str
+    ) -> tuple[str, str]:
+        prefix = f"layers.{layer}"
+        normed, middle = f"{prefix}.normed", f"mid.{layer}"
+        weight = self._vector(graph, f"{prefix}.post_attention_layernorm.weight")
+        self._skip_norm_node(graph, stream, projected, weight, normed, middle)
+        gate = self._linear(graph, f"{prefix}.mlp.gate_proj", normed)
+        up = self._linear(graph, f"{prefix}.mlp.up_proj", normed)
+        # QuickGelu with alpha 1 is x * sigmoid(x): SiLU in one operator.
+        silu = graph.node("QuickGelu", [gate], [f"{prefix}.mlp.silu"], domain=CONTRIB, alpha=1.0)
+        gated = graph.node("Mul", [silu, up], [f"{prefix}.mlp.gated"])
+        if layer not in self._injected:
+            return self._linear(graph, f"{prefix}.mlp.down_proj", gated, f"branch.{layer}"), middle
+        down = self._linear(graph, f"{prefix}.mlp.down_proj", gated)
+        return graph.node("Add", [down, _residual(layer)], [f"branch.{layer}"]), middle
+
+    def _skip_norm(
+        self, graph: GraphWriter, name: str, middle: str, branch: str, index: int
+    ) -> tuple[str, str]:
+        weight = self._vector(graph, f"{name}.weight")
+        self._skip_norm_node(graph, middle, branch, weight, f"norm.{index}", f"stream.{index}")
+        return f"norm.{index}", f"stream.{index}"
+
+    def _skip_norm_node(
+        self, graph: GraphWriter, stream: str, branch: str, weight: str, norm: str, total: str
+    ) -> None:
+        graph.node(
+            "SkipSimplifiedLayerNormalization",
+            [stream, branch, weight],
+            [norm, "", "", total],
+            domain=CONTRIB,
+            epsilon=self._size.rms_epsilon,
+        )
+
+    def _linear(self, graph: GraphWriter, name: str, inputs: str, output: str | None = None) -> str:
+        weight = self._weights.tensor(f"{name}.weight")
+        return self._linears.linear(graph, name, inputs, weight, output or f"{name}.product")
+
+    def _vector(self, graph: GraphWriter, name: str) -> str:
+        return graph.weight(name, self._float(name).numpy())
+
+    def _float(self, name: str) -> torch.Tensor:
+        return self._weights.tensor(name, dtype=torch.float32)
+
+    def _interface(self) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
+        size = self._size
+        table: list[int | str] = ["capacity", size.head_dim // 2]
+        inputs = [
+            tensor_info(names.EMBEDDINGS, np.float32, [1, "tokens", size.width]),
+            tensor_info(names.ROTARY_COS, np.float32, table),
+            tensor_info(names.ROTARY_SIN, np.float32, table),
+            tensor_info(names.ROWS, np.int64, ["wanted"]),
+            tensor_info(names.LAST_POSITION, np.int32, [1]),
+            tensor_info(names.TOTAL_LENGTH, np.int32, []),
+        ]
+        if self._injected:
+            shape: list[int | str] = [len(self._injected), "residual_tokens", size.width]
+            inputs.append(tensor_info(names.RESIDUALS, np.float32, shape))
+        outputs = [tensor_info(names.LOGITS, np.float32, ["wanted", size.vocabulary])]
+        buffer: list[int | str] = [1, size.kv_heads, "capacity", size.head_dim]
+        for layer in range(size.layers):
+            inputs += [
+                tensor_info(names.past_key(layer), np.float32, buffer),
+                tensor_info(names.past_value(layer), np.float32, buffer),
+            ]
+            outputs += [
+                tensor_info(names.present_key(layer), np.float32, buffer),
+                tensor_info(names.present_value(layer), np.float32, buffer),
+            ]
+        return inputs, outputs
+
+
+def write_embeddings(weights: WeightSource, path: Path, dtype: DTypeLike) -> None:
+    """The token embeddings as a .npy file of this type, which runtime maps into memory."""
+    stored = weights.tensor("embed_tokens.weight")
+    table = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), tuple(stored.shape))
+    for start in range(0, len(table), ROWS):
+        table[start : start + ROWS] = stored[start : start + ROWS].float().numpy()
+    table.flush()
+
+
+def _residual(layer: int) -> str:
+    return f"residual.{layer}"

@@ -1,0 +1,165 @@
+"""The precision of a decoder: which format each of its matrices is stored in, and what that costs.
+
+Matrices are worked on in pieces of rows, so that the head of a 7B model never lies in memory as
+float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.graphs.graph_writer import GraphWriter
+from export.graphs.matrices import (
+    BLOCK,
+    EightBitRows,
+    EightBits,
+    Float16,
+    Float32,
+    FourBits,
+    MatrixFormat,
+)
+from runtime.bundle.manifest import Accumulation, Quantization, QuantizationKind
+
+ROWS = 4096  # of a matrix that are worked on at a time
+ERRORS = "rounding errors"  # among the facts of a graph
+# What int4-mixed keeps in eight bits: few bytes, and most of what rounding does to the logits.
+TENDER = frozenset({"kv", "k_proj", "v_proj", "o_proj", "lm_head"})
+
+
+@dataclass(frozen=True, slots=True)
+class RoundingError:
+    """Sums of squares over a matrix: of what rounding changed, and of the values."""
+
+    changed: float = 0.0
+    total: float = 0.0
+
+    def __add__(self, other: RoundingError) -> RoundingError:
+        return RoundingError(self.changed + other.changed, self.total + other.total)
+
+    @property
+    def relative(self) -> float:
+        """The relative error of the matrix as a whole."""
+        return (self.changed / self.total) ** 0.5 if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """`usual`: the format of most matrices; `tender`: of the kinds in TENDER.
+
+    `packing`: which of a layer's queries, keys and values are one matrix. `accumulation`: the
+    coarsest that activations are brought to.
+    """
+
+    kind: QuantizationKind
+    usual: MatrixFormat
+    tender: MatrixFormat
+    block: int | None
+    accumulation: Accumulation
+    embedding_type: type[np.floating]
+    packing: tuple[str, ...] = ("qkv",)
+
+    def format(self, kind: str) -> MatrixFormat:
+        """Of a matrix of a kind, the last part of its name."""
+        return self.tender if kind in TENDER else self.usual
+
+
+class Linears:
+    """Emits products of activations with weights, and remembers what rounding cost by kind.
+
+    A name ends with the matrix' kind, as in `layers.3.self_attn.o_proj`.
+    """
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+        self._errors: dict[str, RoundingError] = {}
+
+    def linear(
+        self,
+        graph: GraphWriter,
+        name: str,
+        inputs: str,
+        weight: Tensor,
+        output: str,
+    ) -> str:
+        """Emit `output = inputs @ weight.T`; `weight` is (out, in) of any float type."""
+        kind = _kind(name)
+        chosen = self.precision.format(kind)
+        arrays, error = _stored(chosen, weight)
+        self._errors[kind] = self._errors.get(kind, RoundingError()) + error
+        stored = [
+            graph.weight(f"{name}.{suffix}", array)
+            for suffix, array in zip(chosen.suffixes, arrays, strict=True)
+        ]
+        return chosen.product(graph, inputs, stored, tuple(weight.shape), output)
+
+    def rounded(self, name: str, weight: Tensor) -> Tensor:
+        """The float32 matrix (out, in) that the emitted graph multiplies with."""
+        return torch.cat(list(self.rounded_rows(name, weight)))
+
+    def rounded_rows(self, name: str, weight: Tensor) -> Iterator[Tensor]:
+        """The same, some rows at a time."""
+        chosen = self.precision.format(_kind(name))
+        for rows in weight.split(ROWS):
+            yield chosen.restored(chosen.pieces(rows.float()), rows.shape[1])
+
+    def facts(self) -> dict[str, str]:
+        """What has to be known of the matrices that are written, to be kept with the graph."""
+        return {ERRORS: msgspec.json.encode(self._errors).decode()}
+
+    def resume(self, facts: Mapping[str, str]) -> None:
+        """Go on from the facts that were kept with a graph."""
+        self._errors = msgspec.json.decode(facts[ERRORS], type=dict[str, RoundingError])
+
+    def summary(self) -> Quantization:
+        """What the bundle's manifest says of it."""
+        precision = self.precision
+        errors = {kind: error.relative for kind, error in sorted(self._errors.items())}
+        return Quantization(precision.kind, precision.block, precision.accumulation, errors)
+
+
+def linears(kind: QuantizationKind, accumulation: Accumulation = "float") -> Linears:
+    """The writer of a kind; `accumulation` concerns what is in four bits."""
+    return Linears(_precision(kind, accumulation))
+
+
+def _precision(kind: QuantizationKind, accumulation: Accumulation) -> Precision:
+    four = FourBits(accumulation)
+    if kind == "int4":
+        return Precision(kind, four, four, BLOCK, accumulation, np.float16)
+    if kind == "int4-mixed":
+        return Precision(kind, four, EightBits(), BLOCK, "int8", np.float16, ("q", "kv"))
+    if kind == "int8":
+        rows = EightBitRows()
+        return Precision(kind, rows, rows, None, "int8", np.float16)
+    if kind == "fp16":
+        return Precision(kind, Float16(), Float16(), None, "float", np.float16)
+    return Precision(kind, Float32(), Float32(), None, "float", np.float32)
+
+
+def _kind(name: str) -> str:
+    return name.removesuffix(".weight").rsplit(".", 1)[-1]
+
+
+def _stored(
+    chosen: MatrixFormat, weight: Tensor
+) -> tuple[list[NDArray[np.generic]], RoundingError]:
+    parts, error = [], RoundingError()
+    for rows in weight.split(ROWS):
+        rows = rows.float()
+        pieces = chosen.pieces(rows)
+        change = chosen.restored(pieces, rows.shape[1]).sub_(rows)
+        error += RoundingError(_square(change), _square(rows))
+        parts.append(pieces)
+    arrays = [chosen.joined([part[suffix] for part in parts]) for suffix in chosen.suffixes]
+    return arrays, error
+
+
+def _square(values: Tensor) -> float:
+    return float(torch.linalg.vector_norm(values)) ** 2

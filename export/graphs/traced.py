@@ -1,0 +1,109 @@
+"""Traces the PyTorch modules that are compiled: V-JEPA and the two halves of the resampler."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from export.graphs.graph_writer import OPSET
+from export.modules.resampler import GazeHalf, GazeResampler, SceneHalf
+from export.modules.vjepa import VJepaEncoder, VJepaGraph
+from runtime.bundle import manifest as names
+
+LARGEST_FRAME = 4096  # pixels along a side
+LARGEST_SIDE = 128  # visual tokens along a side
+
+
+def export_vjepa(encoder: VJepaEncoder, folder: Path) -> Path:
+    """Write `vjepa.onnx`; frames of any size, resized inside. Returns the graph's path."""
+    frames = torch.zeros(encoder.geometry.frames, 56, 84, 3, dtype=torch.uint8)
+    height = Dim("frame_height", min=14, max=LARGEST_FRAME)
+    width = Dim("frame_width", min=14, max=LARGEST_FRAME)
+    return _trace(
+        VJepaGraph(encoder),
+        folder,
+        names.VJEPA,
+        {names.CLIP: frames},
+        {names.CLIP: {1: height, 2: width}},
+        [names.TUBELET_FEATURES],
+    )
+
+
+def export_scene_half(
+    resampler: GazeResampler, encoder: VJepaEncoder, kept: tuple[int, ...], folder: Path
+) -> Path:
+    """Write `resampler.scene.onnx` for the injected layers `kept`; returns the graph's path."""
+    size = encoder.geometry
+    inputs = {
+        names.TUBELET_FEATURES: torch.randn(size.tubelets, size.side, size.side, size.width),
+        names.TUBELET_WEIGHTS: torch.rand(size.tubelets),
+        names.ROW_WEIGHTS: torch.rand(5, size.side),
+        names.COLUMN_WEIGHTS: torch.rand(7, size.side),
+    }
+    dynamic = {
+        names.TUBELET_FEATURES: None,
+        names.TUBELET_WEIGHTS: None,
+        names.ROW_WEIGHTS: {0: Dim("height", min=1, max=LARGEST_SIDE)},
+        names.COLUMN_WEIGHTS: {0: Dim("width", min=1, max=LARGEST_SIDE)},
+    }
+    outputs = [names.SCENE_TOKENS, names.SCENE_KEYS, names.SCENE_VALUES]
+    return _trace(SceneHalf(resampler, kept), folder, names.SCENE, inputs, dynamic, outputs)
+
+
+def export_gaze_half(resampler: GazeResampler, kept: tuple[int, ...], folder: Path) -> Path:
+    """Write `resampler.gaze.onnx` for the injected layers `kept`; returns the graph's path."""
+    size, tokens = resampler.geometry, 35
+    blocks = (len(kept), size.n_blocks, tokens, size.d_latent)
+    inputs = {
+        names.SCENE_TOKENS: torch.randn(len(kept), tokens, size.d_latent),
+        names.SCENE_KEYS: torch.randn(blocks),
+        names.SCENE_VALUES: torch.randn(blocks),
+        names.GAZE_ENCODING: torch.randn(size.d_latent),
+    }
+    count = Dim("visual_tokens", min=1, max=LARGEST_SIDE**2)
+    dynamic = {
+        names.SCENE_TOKENS: {1: count},
+        names.SCENE_KEYS: {2: count},
+        names.SCENE_VALUES: {2: count},
+        names.GAZE_ENCODING: None,
+    }
+    return _trace(GazeHalf(resampler, kept), folder, names.GAZE, inputs, dynamic, [names.RESIDUALS])
+
+
+def _trace(
+    module: nn.Module,
+    folder: Path,
+    name: str,
+    inputs: dict[str, Tensor],
+    dynamic: dict[str, dict[int, Dim] | None],
+    outputs: list[str],
+) -> Path:
+    """Export with dynamic axes; weights go to `<name>.onnx.data`."""
+    path = folder / f"{name}.onnx"
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=tuple(dynamic.values()),
+            verbose=False,
+        )
+    model = program.model_proto
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)
+    onnx.save_model(
+        model, path, save_as_external_data=True, location=data.name, size_threshold=1024
+    )
+    data.chmod(path.stat().st_mode)  # onnx makes it readable by its owner only
+    return path

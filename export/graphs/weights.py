@@ -1,0 +1,62 @@
+"""The decoder's weights as they are exported: LoRA merged, one tensor at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from export.checkpoints.gaze import GazeCheckpoint
+from export.checkpoints.qwen import QwenCheckpoint
+from export.graphs.quantization import Linears
+
+EMBEDDINGS = "embed_tokens.weight"
+MATRICES = ("_proj.weight", "lm_head.weight")  # how the names end of what is multiplied with
+ADAPTED = re.compile(r"^layers\.(\d+)\.self_attn\.(q_proj|v_proj)\.weight$")
+
+
+class DecoderWeights:
+    """Reads as QwenCheckpoint does, with `W + alpha / rank * B @ A` in place of adapted weights."""
+
+    def __init__(self, qwen: QwenCheckpoint, gaze: GazeCheckpoint | None) -> None:
+        self._qwen = qwen
+        self._gaze = gaze
+
+    def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """Read one decoder tensor by its canonical name, cast to `dtype` or as stored.
+
+        The merge itself is done in float32 whatever the types.
+        """
+        pair = None
+        if self._gaze is not None and self._gaze.lora and (match := ADAPTED.match(name)):
+            pair = self._gaze.lora.get((int(match[1]), match[2]))
+        if pair is None:
+            return self._qwen.tensor(name, dtype)
+        stored = self._qwen.tensor(name)
+        merged = stored.float() + self._gaze.lora_scale * (pair.up @ pair.down)
+        return merged.to(dtype or stored.dtype)
+
+
+class RoundedWeights:
+    """The same weights as an engine has them: every matrix rounded as it is stored, in float32."""
+
+    def __init__(self, weights: DecoderWeights, linears: Linears) -> None:
+        self._weights = weights
+        self._linears = linears
+
+    def tensor(self, name: str) -> Tensor:
+        """One decoder tensor by its canonical name, float32."""
+        if name == EMBEDDINGS:
+            table = self._weights.tensor(name)
+            return torch.from_numpy(
+                table.float().numpy().astype(self._linears.precision.embedding_type)
+            ).float()
+        if name.endswith(MATRICES):
+            return self._linears.rounded(name, self._weights.tensor(name))
+        return self._weights.tensor(name, torch.float32)
+
+    def rows(self, name: str) -> Iterator[Tensor]:
+        """A matrix some rows at a time."""
+        return self._linears.rounded_rows(name, self._weights.tensor(name))

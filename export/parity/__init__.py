@@ -1,0 +1,1 @@
+"""An export beside PyTorch with hooks: graph by graph, and layer by layer."""

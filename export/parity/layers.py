@@ -1,0 +1,201 @@
+"""The decoder's comparison with PyTorch for models that do not fit in memory: layer by layer.
+
+Each layer is cut out of the emitted graph, over the very weights it will run with, and compared
+with one PyTorch layer on the same hidden states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper
+from transformers import Qwen2_5_VLTextConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VLDecoderLayer,
+    Qwen2_5_VLRotaryEmbedding,
+)
+
+from export.checkpoints.qwen_config import DecoderGeometry
+from export.graphs.graph_writer import tensor_info
+from export.graphs.weights import RoundedWeights
+from export.parity.graphs import LEAST_CHANGE, decoder_tolerance, figure
+from export.parity.reference import quiet
+from runtime.bundle import manifest as names
+from runtime.bundle.manifest import ParityFigure
+from runtime.bundle.opening import Bundle
+from runtime.engines.engine import OnnxEngine
+from runtime.inputs.positions import rotary_rows, text_positions
+
+TOKENS = 24
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def check_layers(
+    bundle: Bundle, weights: RoundedWeights, geometry: DecoderGeometry
+) -> Iterator[ParityFigure]:
+    """Every layer but the last with and without a residual, then the last layer with the head.
+
+    `weights`: as the emitted graph holds them.
+    """
+    tolerance = decoder_tolerance(bundle.manifest.quantization)
+    graph = onnx.load(bundle.graph_path(names.DECODER), load_external_data=False)
+    hidden = np.random.default_rng(5).normal(size=(1, TOKENS, geometry.width)).astype(np.float32)
+    injected = bundle.manifest.geometry.resampler.injected_layers
+    for layer in range(geometry.layers - 1):
+        theirs = _torch_layer(weights, geometry, layer, hidden)
+        plain = _emitted_layer(bundle, graph, layer, hidden, residual=0.0)
+        yield _figure(f"layer {layer}", plain, theirs, tolerance)
+        if layer in injected:
+            added = _emitted_layer(bundle, graph, layer, hidden, residual=1.0)
+            yield _figure(f"layer {layer}, residual 1", added, theirs + 1.0, tolerance)
+            change = float(np.abs(added - plain).max())
+            case = f"a residual changes layer {layer}"
+            yield ParityFigure(
+                names.DECODER, case, change, LEAST_CHANGE, must_change=True, layer_by_layer=True
+            )
+        hidden = theirs / np.sqrt(np.mean(theirs**2))
+    ours, theirs = _head(bundle, graph, weights, geometry, hidden)
+    yield _figure("last layer and head", ours, theirs, tolerance)
+
+
+def _figure(
+    case: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], tolerance: float
+) -> ParityFigure:
+    plain = figure(names.DECODER, case, ours, theirs, tolerance)
+    return ParityFigure(plain.graph, case, plain.difference, plain.bound, layer_by_layer=True)
+
+
+def _torch_layer(
+    weights: RoundedWeights, geometry: DecoderGeometry, layer: int, hidden: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    config = text_config(geometry, "eager")
+    module = Qwen2_5_VLDecoderLayer(config, layer).eval()
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(weights.tensor(f"layers.{layer}.{name}"))
+    values = torch.from_numpy(hidden)
+    places = torch.arange(TOKENS).expand(3, 1, TOKENS)
+    rotary = Qwen2_5_VLRotaryEmbedding(config)(values, places)
+    mask = torch.full((TOKENS, TOKENS), torch.finfo(torch.float32).min).triu(1)[None, None]
+    with torch.no_grad():
+        output = module(values, attention_mask=mask, position_embeddings=rotary)
+    return (output[0] if isinstance(output, tuple) else output).numpy()
+
+
+def text_config(
+    geometry: DecoderGeometry, attention: Literal["eager", "sdpa"]
+) -> Qwen2_5_VLTextConfig:
+    """transformers' config of a decoder, token ids aside."""
+    with quiet():
+        return Qwen2_5_VLTextConfig(
+            hidden_size=geometry.width,
+            num_hidden_layers=geometry.layers,
+            num_attention_heads=geometry.heads,
+            num_key_value_heads=geometry.kv_heads,
+            intermediate_size=geometry.intermediate,
+            vocab_size=geometry.vocabulary,
+            rms_norm_eps=geometry.rms_epsilon,
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": geometry.rope_theta,
+                "mrope_section": list(geometry.mrope_section),
+            },
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation=attention,
+        )
+
+
+def _emitted_layer(
+    bundle: Bundle, graph: onnx.ModelProto, layer: int, hidden: NDArray, residual: float
+) -> NDArray[np.float32]:
+    outputs = [f"mid.{layer}", f"branch.{layer}"]
+    injected = bundle.manifest.geometry.resampler.injected_layers
+    width = hidden.shape[-1]
+    residuals = np.full((len(injected), 1, width), residual, np.float32)
+    results = _run_cut(bundle, graph, layer, hidden, outputs, {names.RESIDUALS: residuals})
+    return results[outputs[0]] + results[outputs[1]]
+
+
+def _head(
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    weights: RoundedWeights,
+    geometry: DecoderGeometry,
+    hidden: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits of the last token, the engine's and PyTorch's: (vocabulary,)."""
+    last = geometry.layers - 1
+    rows = {names.ROWS: np.array([TOKENS - 1], np.int64)}
+    ours = _run_cut(bundle, graph, last, hidden, [names.LOGITS], rows)[names.LOGITS][0]
+    final = torch.from_numpy(_torch_layer(weights, geometry, last, hidden)[0, -1])
+    scale = torch.rsqrt(final.pow(2).mean() + geometry.rms_epsilon)
+    normed = final * scale * weights.tensor("norm.weight")
+    theirs = torch.cat([rows @ normed for rows in weights.rows("lm_head.weight")])
+    return ours, theirs.numpy()
+
+
+def _run_cut(
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    layer: int,
+    hidden: NDArray[np.float32],
+    outputs: list[str],
+    more: Arrays,
+) -> dict[str, NDArray[np.float32]]:
+    """Run one layer: its stream comes in as the sum of the layer before's two tensors."""
+    shape = bundle.manifest.geometry.decoder
+    cos, sin = rotary_rows(shape, text_positions(0, TOKENS))
+    empty = np.zeros((1, shape.kv_heads, TOKENS, shape.head_dim), np.float32)
+    entry = {names.EMBEDDINGS: hidden}
+    if layer:
+        entry = {f"mid.{layer - 1}": hidden, f"branch.{layer - 1}": np.zeros_like(hidden)}
+    inputs: Arrays = {
+        **entry,
+        **more,
+        names.ROTARY_COS: cos,
+        names.ROTARY_SIN: sin,
+        names.LAST_POSITION: np.array([TOKENS - 1], np.int32),
+        names.TOTAL_LENGTH: np.array(TOKENS, np.int32),
+        names.past_key(layer): empty,
+        names.past_value(layer): empty,
+    }
+    path = bundle.folder / f"{names.DECODER}.layer.onnx"
+    try:
+        used = _cut(graph, inputs, outputs, path)
+        return OnnxEngine(path).run({name: inputs[name] for name in used})
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _cut(graph: onnx.ModelProto, inputs: Arrays, outputs: list[str], path: Path) -> list[str]:
+    """Write the part of the graph between inputs and outputs; returns the inputs it uses.
+
+    It lies beside the graph, so that its weights are found in the same data file.
+    """
+    makers = {output: node for node in graph.graph.node for output in node.output if output}
+    wanted, chosen = list(outputs), {}
+    while wanted:
+        name = wanted.pop()
+        if name not in inputs and name in makers and makers[name].name not in chosen:
+            chosen[makers[name].name] = makers[name]
+            wanted += makers[name].input
+    nodes = [node for node in graph.graph.node if node.name in chosen]
+    read = {name for node in nodes for name in node.input}
+    used = [name for name in inputs if name in read]
+    part = helper.make_graph(
+        nodes,
+        "layer",
+        [tensor_info(name, inputs[name].dtype, inputs[name].shape) for name in used],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs],
+        [weight for weight in graph.graph.initializer if weight.name in read],
+    )
+    model = helper.make_model(part, opset_imports=graph.opset_import, ir_version=graph.ir_version)
+    onnx.save_model(model, path)
+    return used

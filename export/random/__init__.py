@@ -1,0 +1,1 @@
+"""Checkpoints of random weights, in the layouts that the real ones have."""

@@ -1,0 +1,1 @@
+"""What a person gets: questions and alerts, their answers, and the records of them."""

@@ -1,0 +1,61 @@
+"""Standing questions: what a person wants to be told of, judged at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from devices.clock import NANOSECONDS
+from runtime.answers.questions import Question, alert_question
+
+YES, NO = "A", "B"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """When an alert is raised.
+
+    At a probability of `threshold`, once; again only after it has fallen to `release`, and not
+    within `interval` seconds.
+    """
+
+    threshold: float = 0.5
+    release: float = 0.4
+    interval: float = 3.0
+
+
+class StandingAlert:
+    """One alert and whether it is armed.
+
+    `truth` says, where it is known, whether the alert is due at a moment (Unix ns).
+    """
+
+    def __init__(
+        self, text: str, rule: AlertRule, truth: Callable[[int], bool] | None = None
+    ) -> None:
+        self.text = text
+        self.question: Question = alert_question(text)
+        self._truth = truth
+        self._rule = rule
+        self._armed = True
+        self._raised_at: int | None = None
+
+    def question_at(self, moment: int) -> Question:
+        """The question as it stands at a moment (Unix ns), with its answer where that is known."""
+        if self._truth is None:
+            return self.question
+        return replace(self.question, truth=YES if self._truth(moment) else NO)
+
+    def judge(self, probability: float, moment: int) -> bool:
+        """Take the probability of Yes at `moment` (Unix ns); whether to raise the alert now."""
+        if probability <= self._rule.release:
+            self._armed = True
+        if not self._armed or probability < self._rule.threshold or self._is_recent(moment):
+            return False
+        self._armed = False
+        self._raised_at = moment
+        return True
+
+    def _is_recent(self, moment: int) -> bool:
+        interval = round(self._rule.interval * NANOSECONDS)
+        return self._raised_at is not None and moment - self._raised_at < interval

@@ -1,0 +1,1 @@
+"""What an engine bundle is: its manifest, and how one is opened and checked."""

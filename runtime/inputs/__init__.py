@@ -1,0 +1,1 @@
+"""What graphs are given besides pictures: positions, window order, interpolation, gaze encoding."""

@@ -1,0 +1,75 @@
+"""The contexts that are being filled: a new one every half window, the oldest closed at a full one.
+
+So an endless stream costs two prefills per step and bounded memory, and every context is exactly
+what a fresh prefill of its steps would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runtime.model.context import Context
+from runtime.stream.steps import Step, StepFact
+
+MOST_CONTEXTS = 2
+
+
+@dataclass(slots=True)
+class OpenContext:
+    """A context and the facts of the steps it holds, in order."""
+
+    context: Context
+    facts: list[StepFact] = field(default_factory=list)
+
+    def append(self, step: Step) -> None:
+        """Prefill a step."""
+        self.context.append_step(step.visual, step.residuals)
+        self.facts.append(StepFact.of(step.plan))
+
+
+class ContextPool:
+    """The open contexts of one stream, at most `most` at a time.
+
+    `window` is the number of steps that a context holds when it is full. Buffers of closed contexts
+    are used again.
+    """
+
+    def __init__(self, make: Callable[[], Context], window: int, most: int = MOST_CONTEXTS) -> None:
+        self._make = make
+        self._window = window
+        self._every = -(-window // most)
+        self._appended = 0
+        self._open: list[OpenContext] = []
+        self._free: list[Context] = []
+
+    def append(self, step: Step) -> None:
+        """Append a step to every open context, opening and closing contexts as they fall due."""
+        if self._open and len(self._open[0].facts) >= self._window:
+            closed = self._open.pop(0).context
+            closed.clear()
+            self._free.append(closed)
+        if self._appended % self._every == 0 or not self._open:
+            self._open.append(self.fresh())
+        for context in self._open:
+            context.append(step)
+        self._appended += 1
+
+    @property
+    def count(self) -> int:
+        """How many contexts are open."""
+        return len(self._open)
+
+    @property
+    def longest(self) -> OpenContext | None:
+        """The open context that remembers most; None before the first step."""
+        return self._open[0] if self._open else None
+
+    def fresh(self) -> OpenContext:
+        """An empty context that is not among those being filled."""
+        return OpenContext(self._free.pop() if self._free else self._make())
+
+    def release(self, context: OpenContext) -> None:
+        """Take back what `fresh` gave."""
+        context.context.clear()
+        self._free.append(context.context)

@@ -1,0 +1,98 @@
+"""Steps encoded: frames to visual embeddings and scene outputs, gaze to residuals.
+
+The scene half depends on the pair of frames alone and is kept for the newest pairs, so that a new
+gaze on the same frames costs the gaze half only; and the newest residuals are kept for a question
+that finds gaze as it was.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from devices.samples import Fixation
+from runtime.engines.tensors import Tensor
+from runtime.inputs.gaze_encoding import gaze_encoding
+from runtime.model.models import Models, Scene
+from runtime.stopwatch import Stopwatch
+from runtime.stream.frame_timeline import FramePair
+from runtime.stream.steps import Step, StepPlan
+
+KEPT_PAIRS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedPair:
+    """What does not depend on gaze: `visual` (H*W, D), and the scene half's outputs."""
+
+    visual: Tensor
+    scene: Scene | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gazed:
+    """Residuals, and the pair of frames and the fixations that they are of."""
+
+    key: tuple[int, int]
+    fixations: tuple[Fixation, ...]
+    residuals: Tensor
+
+
+class Encoder:
+    """Encodes steps for a live grid under the causal protocol.
+
+    With `use_gaze` False no residual is computed and none is added. The newest `kept` pairs are
+    remembered; their capture times name them, so an encoder belongs to one stream.
+    """
+
+    def __init__(
+        self, models: Models, grid: tuple[int, int], use_gaze: bool, kept: int = KEPT_PAIRS
+    ) -> None:
+        self._models = models
+        self._grid = grid
+        self._use_gaze = use_gaze
+        self._most_kept = kept
+        self._kept: OrderedDict[tuple[int, int], EncodedPair] = OrderedDict()
+        self._newest: _Gazed | None = None
+        geometry = models.bundle.manifest.geometry
+        self._clip_frames = geometry.vjepa.frames
+        self._encoding_width = geometry.resampler.width
+
+    def encode(self, plan: StepPlan, watch: Stopwatch) -> Step:
+        """Encode a step; what was encoded of its frames before is used again."""
+        pair = self.encode_pair(plan.pair, watch)
+        return Step(plan, pair.visual, self._residuals(pair, plan, watch))
+
+    def encode_pair(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
+        """Everything that can be computed of a pair of frames before gaze is known."""
+        if pair.key not in self._kept:
+            self._kept[pair.key] = self._encode(pair, watch)
+            if len(self._kept) > self._most_kept:
+                self._kept.popitem(last=False)
+        return self._kept[pair.key]
+
+    def _encode(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
+        with watch.stage("vision"):
+            visual = self._models.visual(np.stack([pair.older, pair.newer]))
+        if not self._use_gaze:
+            return EncodedPair(visual, None)
+        # The released checkpoint was trained on two frames, the second repeated to the end.
+        clip = np.stack([pair.older] + [pair.newer] * (self._clip_frames - 1))
+        with watch.stage("vjepa"):
+            features = self._models.features(clip)
+        with watch.stage("resampler.scene"):
+            return EncodedPair(visual, self._models.scene(features, 0, 1, self._grid))
+
+    def _residuals(self, pair: EncodedPair, plan: StepPlan, watch: Stopwatch) -> Tensor | None:
+        if pair.scene is None:
+            return None
+        key, fixations, newest = plan.pair.key, plan.gaze.fixations, self._newest
+        if newest is not None and (newest.key, newest.fixations) == (key, fixations):
+            return newest.residuals
+        with watch.stage("resampler.gaze"):
+            encoding = gaze_encoding(fixations, self._encoding_width)
+            residuals = self._models.residuals(pair.scene, encoding)
+        self._newest = _Gazed(key, fixations, residuals)
+        return residuals

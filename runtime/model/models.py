@@ -1,0 +1,85 @@
+"""The five graphs of a bundle as functions, whatever engine runs them.
+
+What one graph hands to the next stays where the engine computed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle import manifest as names
+from runtime.bundle.manifest import DECODER, GAZE, SCENE, VISION, VJEPA
+from runtime.bundle.opening import Bundle
+from runtime.engines.engine import Engine, OnnxEngine, Tensors
+from runtime.engines.tensors import Tensor
+from runtime.inputs.interpolation import interpolation_matrix
+from runtime.inputs.vision_layout import VisionLayout, vision_layout
+from runtime.model.context import Context
+
+EngineLoader = Callable[[Path], Engine]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What the resampler makes of a pair of frames before gaze enters; inputs of its gaze half."""
+
+    outputs: dict[str, Tensor]
+
+
+class Models:
+    """Loads the graphs of a bundle once and runs them."""
+
+    def __init__(self, bundle: Bundle, load: EngineLoader = OnnxEngine) -> None:
+        self.bundle = bundle
+        self._vjepa, self._scene, self._gaze, self._vision, self._decoder = (
+            load(bundle.graph_path(graph)) for graph in (VJEPA, SCENE, GAZE, VISION, DECODER)
+        )
+        engines = (self._decoder, self._vjepa, self._scene, self._gaze, self._vision)
+        self.engine_name = " and ".join(dict.fromkeys(engine.name for engine in engines))
+
+    def features(self, frames: NDArray[np.uint8]) -> Tensor:
+        """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""
+        return _kept(self._vjepa, {names.CLIP: frames}, names.TUBELET_FEATURES)
+
+    def scene(self, features: Tensor, step: int, steps: int, grid: tuple[int, int]) -> Scene:
+        """The scene half for temporal step `step` of a clip of `steps`, on `grid` (H, W)."""
+        shape = self.bundle.manifest.geometry.vjepa
+        inputs = {
+            names.TUBELET_FEATURES: features,
+            names.TUBELET_WEIGHTS: interpolation_matrix(steps, shape.tubelets)[step],
+            names.ROW_WEIGHTS: interpolation_matrix(grid[0], shape.side),
+            names.COLUMN_WEIGHTS: interpolation_matrix(grid[1], shape.side),
+        }
+        outputs = (names.SCENE_TOKENS, names.SCENE_KEYS, names.SCENE_VALUES)
+        return Scene(self._scene.run(inputs, keep=outputs))
+
+    def residuals(self, scene: Scene, encoding: NDArray[np.float32]) -> Tensor:
+        """The gaze half: encoding (d_latent,) -> residuals (injected, H*W, D)."""
+        inputs = {**scene.outputs, names.GAZE_ENCODING: encoding}
+        return _kept(self._gaze, inputs, names.RESIDUALS)
+
+    def visual(self, pair: NDArray[np.uint8]) -> Tensor:
+        """The vision tower: (2, 28H, 28W, 3) uint8 RGB -> visual embeddings (H*W, D)."""
+        pixels = self.bundle.manifest.geometry.vision.token_pixels
+        layout = self._layout(pair.shape[1] // pixels, pair.shape[2] // pixels)
+        inputs = {names.FRAME_PAIR: pair, **layout.inputs()}
+        return _kept(self._vision, inputs, names.VISUAL_EMBEDDINGS)
+
+    def context(self, grid: tuple[int, int], capacity: int) -> Context:
+        """A new context for steps of `grid` (H, W), of at most `capacity` tokens."""
+        return Context(self._decoder, self.bundle.manifest, self.bundle.embeddings, grid, capacity)
+
+    @lru_cache(maxsize=8)  # noqa: B019 - a few grids, as long as the models
+    def _layout(self, height: int, width: int) -> VisionLayout:
+        return vision_layout(self.bundle.manifest.geometry.vision, height, width)
+
+
+def _kept(engine: Engine, inputs: Tensors, output: str) -> Tensor:
+    """The one output of a graph, left where it was computed."""
+    return engine.run(inputs, keep=(output,))[output]

@@ -1,0 +1,179 @@
+"""What a person sees. Everything is printed from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from devices.device import DeviceInfo
+from runtime.answers.record import AlertRecord, AnswerRecord, SecondRecord, SummaryRecord
+from runtime.answers.session import SessionOptions
+from runtime.bundle.manifest import Manifest
+
+
+class Screen:
+    """Prints to a console; free text appears as it is generated."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._streaming = False
+        self._status: Status | None = None
+        self._second: SecondRecord | None = None
+
+    def opened(
+        self, manifest: Manifest, engine: str, info: DeviceInfo, options: SessionOptions
+    ) -> None:
+        """What is about to run, on what, and how it looks at gaze."""
+        self._console.print(
+            f"bundle   {escape(manifest.name)} ({manifest.quantization.kind}), {engine}"
+        )
+        if manifest.provenance.weights == "random":
+            self._console.print(
+                "         [bold]the weights of this bundle are random: its answers mean nothing[/]"
+            )
+        gaze = f"gaze from {info.gaze_from}" if info.gaze_from else "gaze from the tracker"
+        size = f"{info.frame_width}x{info.frame_height}"
+        self._console.print(f"device   {escape(info.name)}, {size}, {gaze}")
+        rule = options.rule if options.use_gaze else "gaze off"
+        self._console.print(
+            f"watching a window of {options.window:g} s at {options.rate:g} frames per second, "
+            f"fixations: {rule}"
+        )
+
+    def notice(self, line: str) -> None:
+        """A line about the device."""
+        self._console.print(f"[dim]{escape(line)}[/]")
+
+    def text(self, piece: str) -> None:
+        """A piece of an answer that is still being generated."""
+        if not self._streaming:
+            self._console.print("> ", end="")
+            self._streaming = True
+        self._console.print(piece, end="", markup=False)
+
+    def answer(self, record: AnswerRecord) -> None:
+        """An answer, how old what it rests on was, and how long it took."""
+        if self._streaming:
+            self._console.print()
+            self._streaming = False
+        self._console.print(f"[bold]{escape(record.question)}[/]")
+        self._console.print(f"  {escape(_answer_text(record))}{_truth(record)}")
+        self._console.print(f"  [dim]{_ages(record)}; {_gaze(record)}; {_time(record)}[/]")
+        if record.note is not None and record.answer is not None:
+            self._console.print(f"  [yellow]{escape(record.note)}[/]")
+
+    def alert(self, record: AlertRecord) -> None:
+        """An alert, and how long after what set it off it came."""
+        self._console.print(f"[bold yellow]ALERT[/] {escape(record.alert)}{_truth(record)}")
+        since = "no fixation"
+        if record.since_fixation_ms is not None:
+            since = f"{record.since_fixation_ms:.0f} ms after the fixation began"
+        chance = (record.probabilities or {}).get("A", 0.0)
+        self._console.print(
+            f"  [dim]{since}, {record.since_frame_ms or 0:.0f} ms after the frame; "
+            f"probability {chance:.0%}[/]"
+        )
+
+    def second(self, record: SecondRecord) -> None:
+        """The status line, where there is a terminal to show it."""
+        if self._status is not None:
+            self._status.update(status_text(record, self._second))
+        self._second = record
+
+    @contextmanager
+    def status(self) -> Iterator[None]:
+        """Keep a status line at the bottom meanwhile."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status("starting") as self._status:
+            yield
+        self._status = None
+
+    def summary(self, record: SummaryRecord) -> None:
+        """The end of a run."""
+        seconds = ((record.ended_at or 0) - (record.started_at or 0)) / 1e9
+        right = f", {record.right} of {record.known} right" if record.known else ""
+        self._console.print(
+            f"{seconds:.1f} s: {record.answers} answers{right}, {record.alerts} alerts, "
+            f"{record.steps} steps ({record.steps_dropped} dropped)"
+        )
+        for noun, fact in (("frames", record.frames), ("gaze", record.gaze)):
+            causes = ", ".join(f"{n} {cause}" for cause, n in sorted(fact.dropped.items()) if n)
+            self._console.print(
+                f"{noun:<7}{fact.received} received, {fact.used} used"
+                + (f", dropped: {escape(causes)}" if causes else "")
+            )
+        if record.stages:
+            self._console.print(_stage_table(record))
+
+
+def _stage_table(record: SummaryRecord) -> Table:
+    table = Table("stage, ms", "n", "p50", "p95", "p99", "max", box=None, header_style="dim")
+    for stage, times in sorted(record.stages.items()):
+        row = (f"{value:.1f}" for value in (times.p50, times.p95, times.p99, times.max))
+        table.add_row(stage, str(times.count), *row)
+    return table
+
+
+def status_text(record: SecondRecord, before: SecondRecord | None) -> str:
+    """Rates since the second `before`, ages, and what was dropped so far."""
+    lost = sum(record.frames.dropped.values()) + sum(record.gaze.dropped.values())
+    rates = "starting"
+    if before is not None and record.at > before.at:
+        seconds = (record.at - before.at) / 1e9
+        frames = (record.frames.received - before.frames.received) / seconds
+        used = (record.frames.used - before.frames.used) / seconds
+        gaze = (record.gaze.received - before.gaze.received) / seconds
+        rates = f"{frames:.0f} frames/s ({used:.0f} encoded), {gaze:.0f} gaze/s"
+    return (
+        f"{rates}, {record.steps} steps in "
+        f"{record.contexts} contexts, {_age('frame', record.frame_age_ms)}, "
+        f"{_age('gaze', record.gaze_age_ms)}, {lost} dropped"
+    )
+
+
+def _age(name: str, milliseconds: float | None) -> str:
+    return f"no {name}" if milliseconds is None else f"{name} {milliseconds:.0f} ms old"
+
+
+def _answer_text(record: AnswerRecord) -> str:
+    if record.answer is None:
+        return record.note or "no answer"
+    if not record.options:
+        return record.answer or "(the model said nothing)"
+    chance = (record.probabilities or {}).get(record.answer)
+    return _option(record, record.answer) + (f" ({chance:.0%})" if chance is not None else "")
+
+
+def _option(record: AnswerRecord, letter: str) -> str:
+    index = ord(letter) - ord("A")
+    option = record.options[index] if index < len(record.options) else "(no such option)"
+    return f"{letter}. {option}"
+
+
+def _truth(record: AnswerRecord) -> str:
+    if record.truth is None:
+        return ""
+    if record.truth == record.answer:
+        return "  [green]right[/]"
+    return f"  [red]truth: {escape(_option(record, record.truth))}[/]"
+
+
+def _ages(record: AnswerRecord) -> str:
+    return f"{_age('frame', record.frame_age_ms)}, {_age('gaze', record.gaze_age_ms)}"
+
+
+def _gaze(record: AnswerRecord) -> str:
+    steps = len(record.steps)
+    fixated = len({fixation.step for fixation in record.fixations})
+    return f"{steps} steps, {fixated} with a fixation"
+
+
+def _time(record: AnswerRecord) -> str:
+    return "not asked" if record.ttft_ms is None else f"first token after {record.ttft_ms:.0f} ms"

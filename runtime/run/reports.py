@@ -1,0 +1,250 @@
+"""Counts what happens in a live run and says it: records, and lines on the screen."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devices.clock import NANOSECONDS
+from devices.device import Delivery, DeviceCounts
+from devices.mailbox import ENDED
+from devices.samples import GazeSample, SceneFrame
+from runtime.answers.record import (
+    NANOSECONDS_PER_MILLISECOND,
+    AnswerRecord,
+    Conditions,
+    SecondRecord,
+    StreamFact,
+    SummaryRecord,
+    age_ms,
+    alert_record,
+    stream_fact,
+)
+from runtime.run.console import Screen
+from runtime.run.recorder import Recorder
+from runtime.run.stage_times import StageTimes
+from runtime.run.work import EncoderQueue
+from runtime.stopwatch import Stopwatch
+from runtime.stream.gaze_timeline import GazeTimeline
+from runtime.stream.steps import StepPlan
+
+SECOND = NANOSECONDS
+RECENT = 512  # frames whose fate may still change
+BUSY = "encoder busy"
+UNNEEDED = "not needed by a step"  # where only what a step or a question needs is encoded
+FRAME_AGE = "frame age when encoded"
+
+
+class FrameLedger:
+    """What became of every delivered frame: encoded, or passed over for a newer one.
+
+    `cause`: why one is passed over.
+    """
+
+    def __init__(self, cause: str = BUSY) -> None:
+        self._cause = cause
+        self.encoded = 0
+        self.dropped: Counter[str] = Counter()
+        self._waiting: deque[int] = deque()
+        self._passed: deque[int] = deque(maxlen=RECENT)
+
+    def arrive(self, captured_at: int) -> None:
+        """A frame was delivered."""
+        self._waiting.append(captured_at)
+
+    def encode(self, captured_at: int) -> None:
+        """A frame was encoded: it no longer waits, nor do those before it."""
+        if captured_at in self._passed:  # dropped, then wanted by a step after all
+            self._passed.remove(captured_at)
+            self.dropped[self._cause] -= 1
+            self.encoded += 1
+        while self._waiting and self._waiting[0] <= captured_at:
+            frame = self._waiting.popleft()
+            if frame == captured_at:
+                self.encoded += 1
+            else:
+                self._passed.append(frame)
+                self.dropped[self._cause] += 1
+
+    def close(self) -> None:
+        """The run is over: what still waits is not encoded any more."""
+        self.dropped[ENDED] += len(self._waiting)
+        self._waiting.clear()
+
+
+@dataclass(slots=True)
+class _Tally:
+    started_at: int | None = None
+    ended_at: int | None = None
+    frame_at: int | None = None
+    gaze_at: int | None = None
+    step_at: int | None = None
+    encoded_at: int | None = None
+    second: int | None = None
+    steps: int = 0
+    steps_dropped: int = 0
+    glances_dropped: int = 0
+    contexts: int = 0
+    answers: int = 0
+    known: int = 0
+    right: int = 0
+    alerts: int = 0
+
+
+class Reporter:
+    """Shared by the threads of a live run; every method takes the lock."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        recorder: Recorder,
+        conditions: Conditions,
+        counts: Callable[[], DeviceCounts],
+        gaze: GazeTimeline,
+        eager: bool = True,
+    ) -> None:
+        """`eager`: as of the `LiveLoop` that reports."""
+        self._screen = screen
+        self._recorder = recorder
+        self._conditions = conditions
+        self._counts = counts
+        self._gaze = gaze
+        self._ledger = FrameLedger(BUSY if eager else UNNEEDED)
+        self._times = StageTimes()
+        self._tally = _Tally()
+        self._lock = threading.RLock()
+
+    def notice(self, line: str) -> None:
+        """A line about the device."""
+        with self._lock:
+            self._screen.notice(line)
+
+    def delivered(self, delivery: Delivery) -> None:
+        """A device delivered samples."""
+        with self._lock:
+            for sample in delivery.samples:
+                if isinstance(sample, SceneFrame):
+                    self._ledger.arrive(sample.captured_at)
+                    self._tally.frame_at = sample.captured_at
+                elif isinstance(sample, GazeSample):
+                    self._tally.gaze_at = sample.captured_at
+
+    def encoded(self, captured_at: int) -> None:
+        """The pair whose newer frame was captured then (Unix ns) is encoded."""
+        with self._lock:
+            self._ledger.encode(captured_at)
+
+    def kept_up(self, plan: StepPlan, now: int) -> None:
+        """A step, or what was newest, is encoded at `now` (Unix ns): how old was its frame?
+
+        Told once per pair of frames: gaze that is encoded anew does not count.
+        """
+        captured_at = plan.pair.newer_at
+        with self._lock:
+            if captured_at != self._tally.encoded_at:
+                self._tally.encoded_at = captured_at
+                self._times.add({FRAME_AGE: (now - captured_at) / NANOSECONDS_PER_MILLISECOND})
+
+    def spent(self, watch: Stopwatch) -> None:
+        """A piece of work is done."""
+        with self._lock:
+            self._times.add(watch.stages_ms())
+
+    def appended(self, plan: StepPlan, contexts: int) -> None:
+        """A step is in every open context."""
+        with self._lock:
+            self._tally.steps += 1
+            self._tally.step_at = plan.time
+            self._tally.contexts = contexts
+
+    def answered(self, record: AnswerRecord) -> None:
+        """A question was answered."""
+        with self._lock:
+            self._tally.answers += 1
+            if record.truth is not None:
+                self._tally.known += 1
+                self._tally.right += record.truth == record.answer
+            if record.ttft_ms is not None:
+                self._times.add({"time to first token": record.ttft_ms})
+            self._recorder.write(record)
+            self._screen.answer(record)
+
+    def raised(self, alert: str, judgement: AnswerRecord, plan: StepPlan, now: int) -> None:
+        """An alert was raised at `now` (Unix ns), by what `plan` shows."""
+        cause = plan.gaze.fixations[-1] if plan.gaze.fixations else None
+        record = alert_record(alert, judgement, now, plan.pair.newer_at, cause)
+        with self._lock:
+            self._tally.alerts += 1
+            self._recorder.write(record)
+            self._screen.alert(record)
+
+    def tick(self, now: int, inbox: EncoderQueue) -> None:
+        """Time has come to `now` (Unix ns); writes a record for every second of stream."""
+        with self._lock:
+            tally = self._tally
+            tally.started_at = now if tally.started_at is None else tally.started_at
+            tally.ended_at = now
+            tally.steps_dropped = inbox.dropped_steps
+            tally.glances_dropped = inbox.dropped_glances
+            second = (now - tally.started_at) // SECOND
+            if tally.second is not None and second == tally.second:
+                return
+            tally.second = second
+            record = self._second(now, len(inbox))
+            self._recorder.write(record)
+            self._screen.second(record)
+
+    def streams(self) -> tuple[StreamFact, StreamFact]:
+        """Frames and gaze so far."""
+        with self._lock:
+            counts = self._counts()
+            frames = stream_fact(counts.frames, self._ledger.encoded, self._ledger.dropped)
+            return frames, stream_fact(counts.gaze, self._gaze.used, self._gaze.dropped)
+
+    def close(self) -> SummaryRecord:
+        """The run is over: write and print its summary."""
+        with self._lock:
+            self._ledger.close()
+            frames, gaze = self.streams()
+            tally, conditions = self._tally, self._conditions
+            summary = SummaryRecord(
+                started_at=tally.started_at,
+                ended_at=tally.ended_at,
+                answers=tally.answers,
+                known=tally.known,
+                right=tally.right,
+                alerts=tally.alerts,
+                steps=tally.steps,
+                steps_dropped=tally.steps_dropped,
+                glances_dropped=tally.glances_dropped,
+                frames=frames,
+                gaze=gaze,
+                stages=self._times.percentiles(),
+                protocol=conditions.protocol,
+                bundle=conditions.bundle,
+                engine=conditions.engine,
+            )
+            self._recorder.write(summary)
+            self._screen.summary(summary)
+            return summary
+
+    def _second(self, now: int, waiting: int) -> SecondRecord:
+        tally = self._tally
+        frames, gaze = self.streams()
+        return SecondRecord(
+            at=now,
+            frames=frames,
+            gaze=gaze,
+            steps=tally.steps,
+            steps_dropped=tally.steps_dropped,
+            contexts=tally.contexts,
+            waiting=waiting,
+            frame_at=tally.frame_at,
+            gaze_at=tally.gaze_at,
+            step_at=tally.step_at,
+            frame_age_ms=age_ms(now, tally.frame_at),
+            gaze_age_ms=age_ms(now, tally.gaze_at),
+            step_age_ms=age_ms(now, tally.step_at),
+        )

@@ -1,0 +1,82 @@
+"""A session as the live run saves it: what was delivered, and what a person asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.clock import SimulatedClock
+from devices.device import Delivery, Device, DeviceInfo
+from devices.session import SessionWriter
+from runtime.run.capture import DueQuestion
+from runtime.stream.frame_timeline import resized
+
+GIBIBYTE = 1 << 30
+
+
+class Saving:
+    """Saves a run in a folder; without a folder it saves nothing."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        device: Device,
+        info: DeviceInfo,
+        gibibytes: float,
+        size: tuple[int, int] | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        """`size` (height, width): of the model's input, to which frames are resized as the runtime
+        resizes them, so that a bundle of that size answers alike; None keeps them as they came.
+        `notice` hears at once when nothing more can be saved, and at the end what was.
+
+        Raises DeviceError for a folder that can't be written or is not empty.
+        """
+        self._folder = folder
+        self._notice = notice
+        self._trouble: str | None = None
+        self._writer: SessionWriter | None = None
+        if folder is not None:
+            clock = device.clock
+            patient = isinstance(clock, SimulatedClock)
+            limit = round(gibibytes * GIBIBYTE)
+            start, shrink = clock.now(), _shrinking(size)
+            self._writer = SessionWriter(folder, info, start, patient, limit, shrink)
+
+    def asked(self, due: DueQuestion) -> None:
+        """A person asked a question."""
+        if self._writer is not None:
+            question = due.question
+            self._writer.asked(due.moment, question.text, question.options, question.truth)
+
+    def delivered(self, delivery: Delivery, now: int) -> None:
+        """The device delivered something at `now` (Unix ns)."""
+        if self._writer is not None:
+            self._writer.delivered(delivery, now)
+            self._say(self._writer.trouble)
+
+    def close(self) -> None:
+        """Finish the files and say what is in them."""
+        if self._writer is None:
+            return
+        saved = self._writer.close()
+        size = saved.bytes / (1 << 20)
+        self._notice(f"session {self._folder}: {saved.frames} frames, {size:.1f} MiB")
+        self._say(saved.trouble)
+
+    def _say(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self._trouble:
+            self._trouble = trouble
+            self._notice(trouble)
+
+
+def _shrinking(
+    size: tuple[int, int] | None,
+) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    if size is None:
+        return lambda pixels: pixels
+    height, width = size
+    return lambda pixels: resized(pixels, height, width)

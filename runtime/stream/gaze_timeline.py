@@ -1,0 +1,161 @@
+"""Gaze as it was known at any recent moment.
+
+Everything the tracker says is kept in order of capture until it can no longer matter. A state of
+the fixation rule is fed with it: one settled state, from which nothing earlier is looked at any
+more, and states further on, so that looking at the present costs only what is new.
+"""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+
+from devices.clock import NANOSECONDS
+from devices.samples import Blink, Fixation, GazeSample
+from runtime.stream.fixation_rules import FixationRule, FrameMark, GazeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class GazeView:
+    """What was known of gaze at a moment: the active fixations, and when gaze was captured.
+
+    `gaze_at` (Unix ns) is the capture time of the newest gaze up to that moment, stale or not;
+    None if there was none. `usable` says that it was fresh and the glasses were worn, or that no
+    gaze is needed. `closed_since` (Unix ns): since when the tracker has said that there is no gaze,
+    because the eyes are closed or the glasses off; None while it gives some.
+    """
+
+    fixations: tuple[Fixation, ...] = ()
+    gaze_at: int | None = None
+    usable: bool = False
+    closed_since: int | None = None
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known after the first `fed` of the events that are kept."""
+
+    rule: FixationRule
+    newest: GazeSample | None = None
+    closed_since: int | None = None
+    fed: int = 0
+
+    def feed(self, event: GazeEvent) -> None:
+        self.fed += 1
+        self.rule.feed(event)
+        if isinstance(event, GazeSample):
+            self.newest = event
+            if event.worn:
+                self.closed_since = None
+            elif self.closed_since is None:
+                self.closed_since = event.captured_at
+
+    def fork(self) -> _State:
+        return _State(copy.copy(self.rule), self.newest, self.closed_since, self.fed)
+
+
+class GazeTimeline:
+    """The gaze of one stream. Times in Unix ns, limits in seconds."""
+
+    def __init__(self, rule: FixationRule, min_open: float, gaze_age_limit: float) -> None:
+        self.used = 0
+        self.dropped: Counter[str] = Counter()
+        self.is_awaited = rule.needs_gaze
+        self._min_open = min_open
+        self._age_limit = round(gaze_age_limit * NANOSECONDS)
+        self._settled_at = 0
+        self._events: list[GazeEvent] = []
+        self._settled = _State(rule)
+        self._scout = self._settled.fork()  # the latest moment that was looked at
+        self._scouted_at = 0
+        self._guard = self._settled.fork()  # how far fixations were looked for
+        self._guarded_at = 0
+        self._begun: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        """How many events are kept."""
+        return len(self._events)
+
+    def add(self, event: GazeEvent) -> None:
+        """Take what was captured; what comes too late to change anything is counted as late."""
+        if event.captured_at < self._settled_at:
+            if isinstance(event, GazeSample):
+                self.dropped["late"] += 1
+            return
+        if isinstance(event, GazeSample):
+            self.used += 1
+        place = bisect_right(self._events, _order(event), key=_order)
+        self._events.insert(place, event)
+        if place < self._scout.fed:
+            self._scout, self._scouted_at = self._settled.fork(), self._settled_at
+        if place < self._guard.fed:
+            self._guard = self._settled.fork()
+
+    def view(self, moment: int) -> GazeView:
+        """Gaze as it was known at `moment`, which must not lie before what is settled."""
+        is_later = moment >= self._scouted_at
+        state = self._scout if is_later else self._settled.fork()
+        self._feed(state, moment)
+        if is_later:
+            self._scouted_at = moment
+        return self._seen(state, moment)
+
+    def confirmed(self, until: int) -> list[int]:
+        """The moments up to `until` at which a fixation came to count, each told once."""
+        moments = []
+        while (event := self._next(self._guard, until)) is not None:
+            self._guard.feed(event)
+            if event.captured_at < self._guarded_at:
+                continue  # told before
+            view = self._seen(self._guard, event.captured_at)
+            begun = frozenset(fixation.started_at for fixation in view.fixations)
+            if begun - self._begun:
+                moments.append(event.captured_at)
+            self._begun = begun
+        self._guarded_at = max(self._guarded_at, until + 1)
+        return moments
+
+    def settle(self, moment: int) -> None:
+        """No earlier moment than `moment` will be looked at any more."""
+        self._feed(self._settled, moment)
+        gone, self._settled.fed = self._settled.fed, 0
+        del self._events[:gone]
+        self._settled_at = max(self._settled_at, moment)
+        self._scout, self._guard = (
+            self._moved(state, gone) for state in (self._scout, self._guard)
+        )
+        self._scouted_at = max(self._scouted_at, self._settled_at)
+
+    def _moved(self, state: _State, gone: int) -> _State:
+        """A state after the first `gone` events were forgotten, which it must have seen."""
+        if state.fed < gone:
+            return self._settled.fork()
+        state.fed -= gone
+        return state
+
+    def _feed(self, state: _State, until: int) -> None:
+        while (event := self._next(state, until)) is not None:
+            state.feed(event)
+
+    def _next(self, state: _State, until: int) -> GazeEvent | None:
+        if state.fed == len(self._events) or self._events[state.fed].captured_at > until:
+            return None
+        return self._events[state.fed]
+
+    def _seen(self, state: _State, moment: int) -> GazeView:
+        newest = state.newest
+        gaze_at = newest.captured_at if newest else None
+        fresh = (
+            newest is not None and newest.worn and moment - newest.captured_at <= self._age_limit
+        )
+        if self.is_awaited and not fresh:
+            return GazeView((), gaze_at, False, state.closed_since)
+        return GazeView(state.rule.active(moment, self._min_open), gaze_at, True)
+
+
+def _order(event: GazeEvent) -> tuple[int, int]:
+    """By capture time; at the same time gaze before the frame that is to take it."""
+    kinds = (Blink, Fixation, GazeSample, FrameMark)
+    return event.captured_at, kinds.index(type(event))

@@ -1,0 +1,114 @@
+"""The cache of an endless stream is exact: what a fresh prefill of the same steps would be."""
+
+import numpy as np
+import pytest
+import torch
+from stand_in import MS, SECOND, START, ListedDevice, stream
+
+from devices.samples import GazeSample, SceneFrame
+from export.parity.reference import ReferenceStep
+from runtime.answers.questions import Question
+from runtime.answers.session import Session, SessionOptions
+
+CHOICE = Question("What is it?", ("a cup", "a knife"))
+WINDOW = SessionOptions(rule="velocity", window=6.0, rate=2.0)  # six steps
+SECONDS = 21  # three windows turn over
+
+
+def with_blinks(samples):
+    """Eyes closed for 300 ms every 1.7 s."""
+    return [
+        GazeSample(s.captured_at, s.arrived_at, s.x, s.y, worn=False)
+        if isinstance(s, GazeSample) and (s.captured_at - START) % (1700 * MS) < 300 * MS
+        else s
+        for s in samples
+    ]
+
+
+def irregular(samples):
+    """Two of three frames are missing at random, and half a second of them at 9 s."""
+    rng = np.random.default_rng(1)
+    return [
+        s
+        for s in samples
+        if not isinstance(s, SceneFrame)
+        or s.captured_at == START
+        or (rng.random() < 0.35 and not 9 * SECOND < s.captured_at - START < 9500 * MS)
+    ]
+
+
+class Recorded(Session):
+    """A session that keeps what it appended, and the logits of its last question."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.appended = []
+        append = self._watcher.append
+
+        def kept(step, watch):
+            append(step, watch)
+            self.appended.append(step)
+
+        self._watcher.append = kept
+
+    def fixed_question(self):
+        """Logits of the fixed question in the longest context, which stays as it was."""
+        held = self._watcher._pool.longest
+        mark = held.context.mark()
+        logits = held.context.append_text(self._watcher.asker.tokens(CHOICE))
+        held.context.rewind(mark)
+        return logits, [fact.frames for fact in held.facts]
+
+
+STREAMS = {
+    "gaze": (lambda samples: samples, True),
+    "no gaze": (lambda samples: samples, False),
+    "blinks": (with_blinks, True),
+    "irregular": (irregular, True),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_step_equals_a_fresh_prefill(tiny_models, tiny_reference, name):
+    from dataclasses import replace
+
+    change, use_gaze = STREAMS[name]
+    device = ListedDevice(change(stream(SECONDS, seed=4)))
+    manifest = tiny_models.bundle.manifest
+    grid = manifest.settings.live_height, manifest.settings.live_width
+    lengths = []
+    with device as info:
+        options = replace(WINDOW, use_gaze=use_gaze)
+        session = Recorded(tiny_models, info, options, device.counts)
+        while device.clock.now() < START + SECONDS * SECOND:
+            now = device.clock.now()
+            session.receive(device.poll(), now)
+            before = len(session.appended)
+            session.advance(now)
+            if len(session.appended) > before:
+                logits, frames = session.fixed_question()
+                held = session.appended[-len(frames) :]
+                assert [step.plan.pair.key for step in held] == frames
+                lengths.append(len(held))
+                fresh = tiny_reference.logits(
+                    manifest.prompt.before_video,
+                    [as_reference(step, grid) for step in held],
+                    session._watcher.asker.tokens(CHOICE).tolist(),
+                ).numpy()
+                bound = 1e-4 * max(1.0, float(np.sqrt(np.mean(fresh**2))))
+                assert np.abs(logits - fresh).max() <= bound
+                assert logits.argmax() == fresh.argmax()
+            device.clock.sleep_until(now + 50 * MS)
+    assert len(session.appended) >= 20
+    # Contexts open every three steps and hold at most six: three and more turn over.
+    assert lengths[:6] == [1, 2, 3, 4, 5, 6]
+    assert lengths[6:12] == [4, 5, 6, 4, 5, 6]
+
+
+def as_reference(step, grid):
+    """The step's own embeddings and residuals, the pruned module's added as zero."""
+    residuals = None
+    if step.residuals is not None:
+        dead = np.zeros_like(step.residuals[:1])
+        residuals = torch.from_numpy(np.concatenate([step.residuals, dead]))
+    return ReferenceStep(torch.from_numpy(step.visual), residuals, grid)
