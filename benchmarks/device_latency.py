@@ -23,7 +23,7 @@ from rich.table import Table
 
 from devices import numbers
 from devices.device import DeviceCounts, DeviceError
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 from devices.parser import Parser
 from devices.samples import GazeSample, SceneFrame
 

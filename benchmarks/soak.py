@@ -27,8 +27,9 @@ from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser
 from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.listeners import Listeners, News
 from runtime.answers.questions import Question
-from runtime.answers.record import Conditions, Record, SecondRecord, SummaryRecord
+from runtime.answers.record import Conditions, SecondRecord, SummaryRecord
 from runtime.answers.session import SessionOptions, frame_timeline, gaze_timeline
 from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
@@ -39,7 +40,6 @@ from runtime.run.capture import Capture, DueQuestion
 from runtime.run.command_line import MINI
 from runtime.run.console import Screen
 from runtime.run.live_loop import TICK, LiveLoop, Stages
-from runtime.run.recorder import Recorder
 from runtime.run.reports import FRAME_AGE, Reporter
 from runtime.run.work import MOST_STEPS
 from runtime.stream.frame_timeline import SLACK, FrameTimeline
@@ -76,22 +76,22 @@ class Soak:
         return float(np.polyfit(steady[:, 0], steady[:, 1], 1)[0] * 3600)
 
 
-class Observer(Recorder):
-    """Takes the records of a run and looks at memory and queues with each second's."""
+class Observer:
+    """Hears the records of a run and looks at memory and queues with each second's."""
 
     def __init__(self, seconds: float, frames: FrameTimeline, gaze: GazeTimeline) -> None:
-        super().__init__(None, print)
         self.most_waiting = self.most_events = self.most_frames = 0
         self._frames, self._gaze = frames, gaze
         # Written to before the run, so that what is noted of memory takes none.
         self._memory = np.ones((math.ceil(seconds) + 2, 2))
         self._looks = 0
 
-    def write(self, record: Record) -> None:
-        if isinstance(record, SecondRecord):
-            self._memory[self._looks] = (record.at - START) / NANOSECONDS, resident()
+    def hear(self, news: News) -> None:
+        """Look, where a second has passed."""
+        if isinstance(news, SecondRecord):
+            self._memory[self._looks] = (news.at - START) / NANOSECONDS, resident()
             self._looks += 1
-            self.most_waiting = max(self.most_waiting, record.waiting)
+            self.most_waiting = max(self.most_waiting, news.waiting)
             self.most_events = max(self.most_events, len(self._gaze))
             self.most_frames = max(self.most_frames, len(self._frames))
 
@@ -127,8 +127,10 @@ def soak(
         )
         conditions = Conditions("causal", bundle.manifest.name, models.engine_name)
         observer = Observer(seconds, frames, gaze)
-        screen = Screen(Console(quiet=True))
-        reporter = Reporter(screen, observer, conditions, device.counts, gaze)
+        listeners = Listeners()
+        listeners.subscribe("screen", Screen(Console(quiet=True)).hear)
+        listeners.subscribe("observer", observer.hear)
+        reporter = Reporter(listeners, conditions, device.counts, gaze)
         LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=True).run()
         return observer.soak(reporter.close())
 

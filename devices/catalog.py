@@ -46,7 +46,7 @@ def device_names() -> tuple[str, ...]:
 
 
 def _recording(options: DeviceOptions) -> Device:
-    from devices.recording import RecordingDevice
+    from devices.recording.playback import RecordingDevice
 
     if options.path is None:
         raise DeviceError("the device 'recording' needs --path: a folder or a video file")
@@ -54,7 +54,7 @@ def _recording(options: DeviceOptions) -> Device:
 
 
 def _session(options: DeviceOptions) -> Device:
-    from devices.session import SessionDevice
+    from devices.session.device import SessionDevice
 
     if options.path is None:
         raise DeviceError("the device 'session' needs --path: a folder that --session wrote")
@@ -62,7 +62,7 @@ def _session(options: DeviceOptions) -> Device:
 
 
 def _neon(options: DeviceOptions) -> Device:
-    from devices.neon import NeonDevice
+    from devices.neon.device import NeonDevice
 
     return NeonDevice(
         options.address,
@@ -73,20 +73,20 @@ def _neon(options: DeviceOptions) -> Device:
 
 
 def _core(options: DeviceOptions) -> Device:
-    from devices.core import CoreDevice
+    from devices.core.device import CoreDevice
 
     return CoreDevice(options.address, options.port)
 
 
 def _webcam(options: DeviceOptions) -> Device:
-    from devices.webcam import WebcamDevice
     from devices.webcam.camera import CameraSource
+    from devices.webcam.device import WebcamDevice
 
     return WebcamDevice(CameraSource(options.address) if options.address else None)
 
 
 def _synthetic(options: DeviceOptions) -> Device:
-    from devices.synthetic import SyntheticDevice
+    from devices.synthetic.device import SyntheticDevice
 
     clock = SimulatedClock(time.time_ns()) if options.fast else None
     return SyntheticDevice(options.seed, options.seconds, clock)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
-from devices.recording import FrameReader, RecordingDevice
+from devices.recording.playback import RecordingDevice
+from devices.recording.video import FrameReader
 from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.listeners import Listeners
 from runtime.answers.questions import known_question
 from runtime.answers.record import Conditions
 from runtime.answers.session import SessionOptions, gaze_timeline, live_size, step_planner
@@ -64,17 +66,22 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     with device as info:
         chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, run_span(options, device, info))
-        recorder = Recorder(options.record, screen.notice)
+        listeners = Listeners()
+        listeners.subscribe("screen", screen.hear)
+        recorder = Recorder(options.record, listeners.notice)
+        listeners.subscribe("record", recorder.hear)
         try:
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
-                session = released_session(models, device, info, chosen, screen)
-                answer_all(session, device, due, recorder, screen)
+                session = released_session(models, device, info, chosen, listeners)
+                answer_all(session, device, due, listeners)
             else:
-                watch(options, models, device, info, chosen, due, recorder, screen)
+                with screen.status():
+                    watch(options, models, device, info, chosen, due, listeners)
         finally:
+            listeners.close()
             recorder.close()
 
 
@@ -85,25 +92,24 @@ def watch(
     info: DeviceInfo,
     chosen: SessionOptions,
     due: Sequence[DueQuestion],
-    recorder: Recorder,
-    screen: Screen,
+    listeners: Listeners,
 ) -> None:
     """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
     alerts = standing_alerts(options, device)
     gaze = gaze_timeline(chosen, manifest.settings, info)
-    watcher = Watcher(models, grid, chosen.window_steps, screen.text)
+    watcher = Watcher(models, grid, chosen.window_steps, listeners.piece)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
     size = None if options.session_frames == "whole" else live_size(manifest)
-    saving = Saving(options.session, device, info, options.session_limit, size, screen.notice)
+    saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
     planner = step_planner(models, chosen, gaze)
     capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
-    reporter = Reporter(screen, recorder, conditions, device.counts, gaze, eager)
+    reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
     is_typed = sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
@@ -112,8 +118,7 @@ def watch(
     is_over = run_length(options, device)
     with Interruption() as interruption:
         try:
-            with screen.status():
-                loop.run(lambda: interruption.came, is_over)
+            loop.run(lambda: interruption.came, is_over)
         finally:
             device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
@@ -121,7 +126,11 @@ def watch(
 
 
 def released_session(
-    models: Models, device: Device, info: DeviceInfo, chosen: SessionOptions, screen: Screen
+    models: Models,
+    device: Device,
+    info: DeviceInfo,
+    chosen: SessionOptions,
+    listeners: Listeners,
 ) -> ReleasedSession:
     """The released protocol on a recording. Raises RuntimeFault for any other device."""
     if not isinstance(device, RecordingDevice):
@@ -129,7 +138,7 @@ def released_session(
     recording = device.description
     read = FrameReader(recording.video).frames
     return ReleasedSession(
-        models, recording.frame_times, read, info, chosen, device.counts, screen.text
+        models, recording.frame_times, read, info, chosen, device.counts, listeners.piece
     )
 
 

@@ -1,5 +1,1 @@
 """Pupil Core, over the network API of Pupil Capture."""
-
-from devices.core.device import CoreDevice
-
-__all__ = ["CoreDevice"]

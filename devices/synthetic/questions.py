@@ -16,6 +16,18 @@ import numpy as np
 from devices.synthetic.scene import Thing
 from devices.synthetic.shapes import COLOURS, KINDS
 from devices.synthetic.wearer import Moment
+from devices.synthetic.wordings import (
+    AFTERWARDS,
+    APPEARANCE_ALERTS,
+    COLOUR,
+    FUTURE,
+    GAZE_ALERTS,
+    IDENTITY,
+    KIND,
+    NEAREST,
+    ORDER,
+    UNSEEN,
+)
 
 CHOICES = 4
 LETTERS = "ABCD"
@@ -30,31 +42,6 @@ ACTIONS = {
     "hammer": "drive a nail",
     "star": "decorate",
 }
-GAZE_ALERTS = (
-    "Tell me when I look at {}.",
-    "Tell me when I look at {}",
-    "Alert me when I look at {}.",
-    "Tell me when I am looking at {}.",
-    "Notify me when the user gazes at {}.",
-)
-APPEARANCE_ALERTS = (
-    "Tell me when {} appears.",
-    "Tell me when you see {}.",
-    "Alert me when {} appears.",
-)
-IDENTITY = (
-    "What am I looking at?",
-    "Which object am I looking at?",
-    "What object is the user looking at?",
-    "What is the user currently gazing at?",
-)
-COLOUR = ("What colour is the object I am looking at?", "What is the colour of what I look at?")
-KIND = ("What kind of object am I looking at?", "What is it that I am looking at?")
-FUTURE = ("What will I do next?", "What is the user going to do next?")
-UNSEEN = ("Which object have I not looked at?", "Which object did the user not look at?")
-AFTERWARDS = ("What did I look at right after the {}?", "After the {}, what did the user look at?")
-ORDER = ("In which order did I look last?", "What is the order of the last gazes?")
-NEAREST = "Which object is nearest to the {}?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +59,6 @@ class TaskQuestion:
 
 
 Asker = Callable[[np.random.Generator, Moment], TaskQuestion | None]
-
-
-def every_wording() -> tuple[str, ...]:
-    """All wordings of all questions, {} where a thing is named."""
-    return (
-        *IDENTITY,
-        *COLOUR,
-        *KIND,
-        *FUTURE,
-        *UNSEEN,
-        *AFTERWARDS,
-        *ORDER,
-        NEAREST,
-        *GAZE_ALERTS,
-        *APPEARANCE_ALERTS,
-    )
 
 
 def pick(random: np.random.Generator, options: Sequence[str]) -> str:

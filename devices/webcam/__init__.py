@@ -1,5 +1,1 @@
 """A webcam, and gaze from the mouse."""
-
-from devices.webcam.device import WebcamDevice
-
-__all__ = ["WebcamDevice"]

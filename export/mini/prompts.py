@@ -14,12 +14,11 @@ from devices.synthetic.questions import (
     ACTIONS,
     ALL_NAMES,
     GTA,
-    IDENTITY,
     LETTERS,
     OAA,
     TaskQuestion,
-    every_wording,
 )
+from devices.synthetic.wordings import IDENTITY, every_wording
 from export.builder import AFTER_VIDEO, BEFORE_ANSWER, BEFORE_VIDEO
 from export.random.tokenizer import TURN_END, train_tokenizer
 from runtime.answers.questions import Question, alert_question

@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from export.mini.clips import ClipBatch, ClipStream, DrawnClips
+from export.mini.clip_plan import DrawnClips
+from export.mini.clips import ClipBatch, ClipStream
 from export.mini.lora import add_lora
 from export.mini.model import Answers, MiniModel
 from export.mini.prompts import IGNORED, PromptWriter, mini_tokenizer

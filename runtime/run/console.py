@@ -11,6 +11,7 @@ from rich.status import Status
 from rich.table import Table
 
 from devices.device import DeviceInfo
+from runtime.answers.listeners import News, Notice, Piece
 from runtime.answers.record import AlertRecord, AnswerRecord, SecondRecord, SummaryRecord
 from runtime.answers.session import SessionOptions
 from runtime.bundle.manifest import Manifest
@@ -44,6 +45,22 @@ class Screen:
             f"watching a window of {options.window:g} s at {options.rate:g} frames per second, "
             f"fixations: {rule}"
         )
+
+    def hear(self, news: News) -> None:
+        """Print what happened."""
+        match news:
+            case Notice():
+                self.notice(news.line)
+            case Piece():
+                self.text(news.text)
+            case AnswerRecord():
+                self.answer(news)
+            case AlertRecord():
+                self.alert(news)
+            case SecondRecord():
+                self.second(news)
+            case SummaryRecord():
+                self.summary(news)
 
     def notice(self, line: str) -> None:
         """A line about the device."""

@@ -13,17 +13,14 @@ from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import Delivery, Device
-from runtime.answers.alerts import YES, StandingAlert
-from runtime.answers.questions import HALTED
-from runtime.answers.record import Conditions, answer_record
-from runtime.answers.watcher import Reply, Watcher
-from runtime.errors import QuestionError
+from runtime.answers.alerts import StandingAlert
+from runtime.answers.record import Conditions
+from runtime.answers.watcher import Watcher
 from runtime.model.encoder import Encoder
 from runtime.run.capture import Capture
 from runtime.run.reports import Reporter
-from runtime.run.work import Encoded, EncoderQueue, GlanceWork, QuestionWork, StepWork, Work
-from runtime.stopwatch import Stopwatch
-from runtime.stream.steps import Step, StepFact, StepPlan
+from runtime.run.work import Encoded, EncoderQueue
+from runtime.run.workers import Decoding, Encoding
 
 TICK = int(0.005 * NANOSECONDS)  # between two looks at the device
 
@@ -58,18 +55,16 @@ class LiveLoop:
         when (Unix ns).
         """
         self._device = device
-        self._stages = stages
-        self._alerts = alerts
-        self._conditions = conditions
+        self._capture = stages.capture
+        self._encoding = Encoding(stages.encoder, reporter, device.clock)
+        self._decoding = Decoding(stages.watcher, alerts, conditions, reporter, device.clock)
         self._reporter = reporter
         self._stays = stays
         self._eager = eager
         self._on_delivery = on_delivery
         self._inbox = EncoderQueue()
         self._outbox: queue.SimpleQueue[Encoded | None] = queue.SimpleQueue()
-        self._shown: StepFact | None = None
         self._failure: BaseException | None = None
-        self._halted = False
 
     def run(
         self,
@@ -89,7 +84,7 @@ class LiveLoop:
     def _run_inline(self, stopped: Callable[[], bool], over: Callable[[], bool]) -> None:
         more = True
         while more and not stopped():
-            more = self._capture(over)
+            more = self._look(over)
             self._work_once()
         self._close(give_up=more)
         while self._work_once():
@@ -105,7 +100,7 @@ class LiveLoop:
         more = True
         try:
             while more and not stopped() and self._failure is None:
-                more = self._capture(over)
+                more = self._look(over)
         finally:
             self._close(give_up=more)
             for thread in threads:
@@ -116,24 +111,15 @@ class LiveLoop:
     def _close(self, give_up: bool) -> None:
         """Nothing more is captured; `give_up`: what waits is not worked on, but said."""
         if give_up:
-            self._halted = True
-            self._stages.watcher.asker.halt()
+            self._encoding.halt()
+            self._decoding.halt()
         self._inbox.close(discard=give_up)
 
-    def _work_once(self) -> bool:
-        """Do one thing that waits; whether there was any."""
-        taken = self._inbox.take(timeout=0.0)
-        if taken is not None and (encoded := self._encode(taken)) is not None:
-            self._decode(encoded)
-        return taken is not None
-
-    def _capture(self, over: Callable[[], bool]) -> bool:
+    def _look(self, over: Callable[[], bool]) -> bool:
         """One look at the device; whether there is more to come."""
-        clock, capture = self._device.clock, self._stages.capture
+        clock, capture = self._device.clock, self._capture
         now = clock.now()
         delivery = self._device.poll()
-        for line in delivery.notices:
-            self._reporter.notice(line)
         self._reporter.delivered(delivery)
         for work in capture.take_in(delivery, now):
             self._inbox.put(work)
@@ -146,16 +132,23 @@ class LiveLoop:
             clock.sleep_until(now + TICK)
         return not done
 
+    def _work_once(self) -> bool:
+        """Do one thing that waits; whether there was any."""
+        taken = self._inbox.take(timeout=0.0)
+        if taken is not None and (encoded := self._encoding.work(taken)) is not None:
+            self._decoding.work(encoded)
+        return taken is not None
+
     def _encode_all(self) -> None:
         while (taken := self._inbox.take(timeout=None)) is not None:
-            encoded = self._encode(taken)
+            encoded = self._encoding.work(taken)
             if encoded is not None:
                 self._outbox.put(encoded)
         self._outbox.put(None)
 
     def _decode_all(self) -> None:
         while (encoded := self._outbox.get()) is not None:
-            self._decode(encoded)
+            self._decoding.work(encoded)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -164,94 +157,3 @@ class LiveLoop:
             self._failure = error
             self._inbox.close(discard=True)
             self._outbox.put(None)
-
-    def _encode(self, taken: Work | StepPlan) -> Encoded | None:
-        if isinstance(taken, StepPlan):
-            watch = Stopwatch()
-            self._encoded(taken, watch)
-            self._reporter.kept_up(taken, self._device.clock.now())
-            self._reporter.spent(watch)
-            return None
-        if isinstance(taken, StepWork):
-            step = self._encoded(taken.plan, taken.watch)
-            self._reporter.kept_up(taken.plan, self._device.clock.now())
-            self._shown = StepFact.of(taken.plan)
-            return Encoded(taken, step)
-        return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
-
-    def _encoded(self, plan: StepPlan, watch: Stopwatch) -> Step:
-        step = self._stages.encoder.encode(plan, watch)
-        self._reporter.encoded(plan.pair.newer_at)
-        return step
-
-    def _encoded_tail(self, plan: StepPlan | None, watch: Stopwatch) -> Step | None:
-        """The tail step; None where the newest step shows the same, or nothing was seen yet."""
-        if plan is None or self._halted or (self._shown is not None and self._shown.shows(plan)):
-            return None
-        return self._encoded(plan, watch)
-
-    def _decode(self, encoded: Encoded) -> None:
-        work, watcher = encoded.work, self._stages.watcher
-        if isinstance(work, QuestionWork):
-            self._answer(work, encoded.step)
-        elif self._halted:
-            return
-        elif isinstance(work, StepWork) and encoded.step is not None:
-            watcher.append(encoded.step, work.watch)
-            self._reporter.appended(work.plan, watcher.contexts)
-            self._judge(work.plan.time, None, work.watch, work.plan)
-        elif isinstance(work, GlanceWork):
-            self._judge(work.moment, encoded.step, work.watch, work.tail)
-        self._reporter.spent(work.watch)
-
-    def _answer(self, work: QuestionWork, tail: Step | None) -> None:
-        """Answer and report; a question that can't be answered gets a record that says why."""
-        reply, note = None, work.note
-        try:
-            if self._halted:
-                raise QuestionError(HALTED)
-            if work.tail is not None:
-                (reply,) = self._stages.watcher.ask([work.question], tail, work.watch)
-        except QuestionError as error:
-            note = "; ".join(filter(None, (str(error), note)))
-        self._reporter.answered(
-            answer_record(
-                work.question,
-                work.moment,
-                self._conditions,
-                reply.steps if reply else (),
-                work.tail.gaze.gaze_at if work.tail else None,
-                reply.answer if reply else None,
-                work.watch.stages_ms(),
-                *self._reporter.streams(),
-                note=note,
-            )
-        )
-
-    def _judge(self, moment: int, tail: Step | None, watch: Stopwatch, plan: StepPlan) -> None:
-        """Ask every standing alert; questions that arrive meanwhile wait for this step only."""
-        for alert, reply in zip(self._alerts, self._judgements(tail, watch), strict=False):
-            chance = (reply.answer.probabilities or {}).get(YES, 0.0)
-            if not alert.judge(chance, moment):
-                continue
-            record = answer_record(
-                alert.question_at(moment),
-                moment,
-                self._conditions,
-                reply.steps,
-                plan.gaze.gaze_at,
-                reply.answer,
-                watch.stages_ms(),
-                *self._reporter.streams(),
-            )
-            self._reporter.raised(alert.text, record, plan, self._device.clock.now())
-
-    def _judgements(self, tail: Step | None, watch: Stopwatch) -> list[Reply]:
-        """One per standing alert; none when the run was ended meanwhile."""
-        if not self._alerts:
-            return []
-        try:
-            questions = [alert.question for alert in self._alerts]
-            return self._stages.watcher.ask(questions, tail, watch)
-        except QuestionError:
-            return []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.answers.listeners import News
 from runtime.answers.record import Record
 from runtime.errors import RuntimeFault
 
@@ -34,6 +35,11 @@ class Recorder:
                     self._file.write(b"\n")
             except OSError as error:
                 raise RuntimeFault(f"--record {path}: {error.strerror}") from error
+
+    def hear(self, news: News) -> None:
+        """Write what is a record; the rest is for people."""
+        if isinstance(news, Record):
+            self.write(news)
 
     def write(self, record: Record) -> None:
         """Write one record."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from devices.clock import NANOSECONDS
 from devices.device import Delivery, Device, DeviceCounts, DeviceInfo
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
+from runtime.answers.listeners import Listeners
 from runtime.answers.questions import QUESTION_TOKENS, Asker, Question
 from runtime.answers.record import AnswerRecord, Conditions, answer_record, stream_fact
 from runtime.answers.session import SessionOptions, fixation_rule
@@ -24,8 +25,6 @@ from runtime.inputs.gaze_encoding import gaze_encoding
 from runtime.model.context import Context
 from runtime.model.models import Models
 from runtime.run.capture import DueQuestion
-from runtime.run.console import Screen
-from runtime.run.recorder import Recorder
 from runtime.stopwatch import Stopwatch
 from runtime.stream.fixation_rules import FrameMark, GazeEvent
 from runtime.stream.frame_timeline import resized
@@ -213,8 +212,7 @@ def answer_all(
     session: ReleasedSession,
     device: Device,
     due: Sequence[DueQuestion],
-    recorder: Recorder,
-    screen: Screen,
+    listeners: Listeners,
 ) -> None:
     """Play the recording and answer every question at its moment."""
     for asked in sorted(due, key=lambda question: question.moment):
@@ -223,6 +221,4 @@ def answer_all(
             device.clock.sleep_until(min(asked.moment, now + TICK))
         session.receive(device.poll())
         session.advance(asked.moment)
-        record = session.ask(asked.question, asked.moment)
-        recorder.write(record)
-        screen.answer(record)
+        listeners.tell(session.ask(asked.question, asked.moment))

@@ -1,4 +1,4 @@
-"""Counts what happens in a live run and says it: records, and lines on the screen."""
+"""Counts what happens in a live run and tells it, as records, to those who listen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from devices.clock import NANOSECONDS
 from devices.device import Delivery, DeviceCounts
 from devices.mailbox import ENDED
 from devices.samples import GazeSample, SceneFrame
+from runtime.answers.listeners import Listeners
 from runtime.answers.record import (
     NANOSECONDS_PER_MILLISECOND,
     AnswerRecord,
@@ -22,8 +23,6 @@ from runtime.answers.record import (
     alert_record,
     stream_fact,
 )
-from runtime.run.console import Screen
-from runtime.run.recorder import Recorder
 from runtime.run.stage_times import StageTimes
 from runtime.run.work import EncoderQueue
 from runtime.stopwatch import Stopwatch
@@ -98,16 +97,14 @@ class Reporter:
 
     def __init__(
         self,
-        screen: Screen,
-        recorder: Recorder,
+        listeners: Listeners,
         conditions: Conditions,
         counts: Callable[[], DeviceCounts],
         gaze: GazeTimeline,
         eager: bool = True,
     ) -> None:
         """`eager`: as of the `LiveLoop` that reports."""
-        self._screen = screen
-        self._recorder = recorder
+        self._listeners = listeners
         self._conditions = conditions
         self._counts = counts
         self._gaze = gaze
@@ -116,14 +113,11 @@ class Reporter:
         self._tally = _Tally()
         self._lock = threading.RLock()
 
-    def notice(self, line: str) -> None:
-        """A line about the device."""
-        with self._lock:
-            self._screen.notice(line)
-
     def delivered(self, delivery: Delivery) -> None:
-        """A device delivered samples."""
+        """A device delivered samples, and lines about itself."""
         with self._lock:
+            for line in delivery.notices:
+                self._listeners.notice(line)
             for sample in delivery.samples:
                 if isinstance(sample, SceneFrame):
                     self._ledger.arrive(sample.captured_at)
@@ -168,8 +162,7 @@ class Reporter:
                 self._tally.right += record.truth == record.answer
             if record.ttft_ms is not None:
                 self._times.add({"time to first token": record.ttft_ms})
-            self._recorder.write(record)
-            self._screen.answer(record)
+            self._listeners.tell(record)
 
     def raised(self, alert: str, judgement: AnswerRecord, plan: StepPlan, now: int) -> None:
         """An alert was raised at `now` (Unix ns), by what `plan` shows."""
@@ -177,11 +170,10 @@ class Reporter:
         record = alert_record(alert, judgement, now, plan.pair.newer_at, cause)
         with self._lock:
             self._tally.alerts += 1
-            self._recorder.write(record)
-            self._screen.alert(record)
+            self._listeners.tell(record)
 
     def tick(self, now: int, inbox: EncoderQueue) -> None:
-        """Time has come to `now` (Unix ns); writes a record for every second of stream."""
+        """Time has come to `now` (Unix ns); tells a record for every second of stream."""
         with self._lock:
             tally = self._tally
             tally.started_at = now if tally.started_at is None else tally.started_at
@@ -192,9 +184,7 @@ class Reporter:
             if tally.second is not None and second == tally.second:
                 return
             tally.second = second
-            record = self._second(now, len(inbox))
-            self._recorder.write(record)
-            self._screen.second(record)
+            self._listeners.tell(self._second(now, len(inbox)))
 
     def streams(self) -> tuple[StreamFact, StreamFact]:
         """Frames and gaze so far."""
@@ -204,7 +194,7 @@ class Reporter:
             return frames, stream_fact(counts.gaze, self._gaze.used, self._gaze.dropped)
 
     def close(self) -> SummaryRecord:
-        """The run is over: write and print its summary."""
+        """The run is over: tell its summary."""
         with self._lock:
             self._ledger.close()
             frames, gaze = self.streams()
@@ -226,8 +216,7 @@ class Reporter:
                 bundle=conditions.bundle,
                 engine=conditions.engine,
             )
-            self._recorder.write(summary)
-            self._screen.summary(summary)
+            self._listeners.tell(summary)
             return summary
 
     def _second(self, now: int, waiting: int) -> SecondRecord:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from devices.clock import SimulatedClock
 from devices.device import Delivery, Device, DeviceInfo
-from devices.session import SessionWriter
+from devices.session.writer import SessionWriter
 from runtime.run.capture import DueQuestion
 from runtime.stream.frame_timeline import resized
 

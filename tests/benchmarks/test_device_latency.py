@@ -7,7 +7,7 @@ from rich.console import Console
 
 from benchmarks.device_latency import Delays, Measurement, arguments, measure, report
 from devices.device import Delivery, DeviceCounts, DeviceError, StreamCounts
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 
 COUNTS = DeviceCounts(StreamCounts(10, 8, {"packet loss": 2}), StreamCounts(50, 50))
 

@@ -15,10 +15,10 @@ from devices.device import Device, DeviceError, StaleSample
 from devices.emulator.emulator import Emulator
 from devices.emulator.phone import Settings
 from devices.emulator.programmes.drawn import draw_test_card
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 from devices.samples import GazeSample, SceneFrame
-from devices.webcam import WebcamDevice
 from devices.webcam.camera import CameraSource
+from devices.webcam.device import WebcamDevice
 from devices.webcam.pointer import Centre
 
 
@@ -33,7 +33,7 @@ def neon(transport):
 @contextmanager
 def core():
     pytest.importorskip("zmq", reason="needs the extra 'core'")
-    from devices.core import CoreDevice
+    from devices.core.device import CoreDevice
     from devices.emulator.capture import PupilCapture
 
     with PupilCapture() as capture:
@@ -48,7 +48,7 @@ def webcam():
 
 @contextmanager
 def recording():
-    from devices.recording import RecordingDevice
+    from devices.recording.playback import RecordingDevice
 
     folder = Path(__file__).parents[3] / "shared" / "data" / "neon-recording"
     if not folder.is_dir():
@@ -58,7 +58,7 @@ def recording():
 
 @contextmanager
 def synthetic():
-    from devices.synthetic import SyntheticDevice
+    from devices.synthetic.device import SyntheticDevice
 
     yield lambda: SyntheticDevice(seed=1)
 
@@ -209,7 +209,7 @@ def test_counts_add_up_and_outlive_the_connection(device):
 def offline(name):
     if name == "core":
         pytest.importorskip("zmq", reason="needs the extra 'core'")
-        from devices.core import CoreDevice
+        from devices.core.device import CoreDevice
 
         return CoreDevice("192.0.2.1")
     if name == "webcam":

@@ -15,7 +15,8 @@ from stand_in import MS, SECOND, START, stream
 
 from devices.device import Delivery, DeviceError, DeviceInfo
 from devices.samples import Blink, Fixation, KnownQuestion, SceneFrame
-from devices.session import SessionDevice, SessionWriter
+from devices.session.device import SessionDevice
+from devices.session.writer import SessionWriter
 from runtime.live import main
 
 INFO = DeviceInfo("listed", 160, 120, 30.0, 200.0, detects_fixations=True)

@@ -13,7 +13,7 @@ from devices.clock import NANOSECONDS, SimulatedClock
 from devices.emulator.programmes.programme import EyeEvent, GazePoint, Picture, Programme
 from devices.neon import wire
 from devices.samples import Blink, GazeSample, SceneFrame
-from devices.synthetic import SyntheticDevice
+from devices.synthetic.device import SyntheticDevice
 
 KEY_FRAME_SPACING = 60
 """Frames from one key frame to the next, as in Neon's stream."""

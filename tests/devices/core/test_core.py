@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("zmq", reason="needs the extra 'core'")
 pytest.importorskip("msgpack", reason="needs the extra 'core'")
 
-from devices.core import CoreDevice, messages
+from devices.core import messages
+from devices.core.device import CoreDevice
 from devices.core.messages import BadMessage, PupilClock
 from devices.device import DeviceError, StaleSample
 from devices.emulator.capture import FRAME_RATE, GAZE_RATE, PupilCapture

@@ -5,7 +5,7 @@ import asyncio
 from devices.emulator.announcement import announced
 from devices.emulator.emulator import Emulator
 from devices.emulator.programmes.drawn import draw_test_card
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 
 
 async def found_at(port):

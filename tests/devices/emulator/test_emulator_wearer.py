@@ -8,7 +8,7 @@ from devices.emulator.programmes.drawn import draw_wearer
 from devices.emulator.programmes.truth import Truth
 from devices.neon import wire
 from devices.samples import Blink, GazeSample, SceneFrame
-from devices.synthetic import SyntheticDevice
+from devices.synthetic.device import SyntheticDevice
 
 SECONDS = 4.0
 

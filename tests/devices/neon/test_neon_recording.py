@@ -12,7 +12,7 @@ from devices.emulator.emulator import Emulator
 from devices.emulator.phone import Settings
 from devices.emulator.programmes.recorded import load_recording
 from devices.emulator.programmes.truth import Truth
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 from devices.samples import GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")

@@ -11,7 +11,7 @@ from devices.emulator.faults import soak_plan
 from devices.emulator.phone import SpedUpClock
 from devices.emulator.programmes.drawn import draw_test_card
 from devices.emulator.programmes.truth import Truth
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 from devices.samples import GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")

@@ -3,7 +3,8 @@
 import numpy as np
 from drawn_recording import START, Span, decode_each, draw_cloud, write_table
 
-from devices.recording import RecordingDevice, describe
+from devices.recording.formats import describe
+from devices.recording.playback import RecordingDevice
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 
 

@@ -19,7 +19,7 @@ from drawn_recording import (
 )
 
 from devices.device import DeviceError
-from devices.recording import RecordingDevice
+from devices.recording.playback import RecordingDevice
 
 ROW = (0.25, 0.75, 0.5, 1.0)
 HOUR = 3_600_000_000_000

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from drawn_recording import SCENE, START, Span, decode_each, draw_neon, packet_places
 
-from devices.recording import FrameReader, RecordingDevice, describe
+from devices.recording.formats import describe
+from devices.recording.playback import RecordingDevice
+from devices.recording.video import FrameReader
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 
 ROOT = Path(__file__).parents[3]
@@ -143,7 +145,7 @@ def test_a_damaged_video_adds_no_lines_of_the_decoder(tmp_path):
     video.write_bytes(data)
     script = (
         "from pathlib import Path\n"
-        "from devices.recording import RecordingDevice\n"
+        "from devices.recording.playback import RecordingDevice\n"
         f"device = RecordingDevice(Path({str(drawn.path)!r}), fast=True)\n"
         "with device as info:\n"
         "    device.clock.sleep_until(info.ends_at)\n"

@@ -18,8 +18,7 @@ from drawn_recording import (
 
 from devices.clock import SimulatedClock
 from devices.device import DeviceError, StaleSample
-from devices.recording import RecordingDevice
-from devices.recording.playback import MOST_FRAMES
+from devices.recording.playback import MOST_FRAMES, RecordingDevice
 from devices.samples import GazeSample, SceneFrame
 
 TICK = 10_000_000

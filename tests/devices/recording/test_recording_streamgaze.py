@@ -12,7 +12,8 @@ from drawn_recording import (
 )
 
 from devices.device import DeviceError
-from devices.recording import RecordingDevice, describe
+from devices.recording.formats import describe
+from devices.recording.playback import RecordingDevice
 from devices.recording.streamgaze import EPOCH
 from devices.samples import Fixation, SceneFrame
 

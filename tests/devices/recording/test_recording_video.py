@@ -5,8 +5,7 @@ import pytest
 from drawn_recording import copy_packets, decode_each, draw_video
 
 from devices.device import DeviceError
-from devices.recording import FrameReader
-from devices.recording.video import VideoCursor, track
+from devices.recording.video import FrameReader, VideoCursor, track
 
 FRAMES = 150
 NO_SCENE_CUTS = {"sc_threshold": "0"}

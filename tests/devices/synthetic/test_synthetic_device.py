@@ -8,7 +8,7 @@ import pytest
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import DeviceError
 from devices.samples import Blink, GazeSample, KnownQuestion, SceneFrame
-from devices.synthetic import SyntheticDevice
+from devices.synthetic.device import SyntheticDevice
 
 START = 1_700_000_000 * NANOSECONDS
 

@@ -7,8 +7,8 @@ import pytest
 
 from devices.device import DeviceError
 from devices.samples import GazeSample, SceneFrame
-from devices.webcam import WebcamDevice
 from devices.webcam.camera import CameraSource, captured_at
+from devices.webcam.device import WebcamDevice
 from devices.webcam.pointer import Centre, PreviewWindow, open_pointer
 
 SECOND = 1_000_000_000

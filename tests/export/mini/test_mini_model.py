@@ -7,7 +7,8 @@ import torch
 
 from devices.samples import Fixation
 from devices.synthetic.questions import ASKERS, GTA, LETTERS, OI_EASY, TaskQuestion
-from export.mini.clips import ClipLength, ClipStream, DrawnClips
+from export.mini.clip_plan import ClipLength, DrawnClips
+from export.mini.clips import ClipStream
 from export.mini.model import MiniModel
 from export.mini.prompts import IGNORED, PromptWriter, mini_tokenizer, option_ends, prompt_of
 from export.mini.sizes import MiniSizes

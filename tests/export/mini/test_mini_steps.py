@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from devices.clock import NANOSECONDS, SimulatedClock
-from devices.synthetic import SyntheticDevice
+from devices.synthetic.device import SyntheticDevice
 from devices.synthetic.eyes import active_centre
 from devices.synthetic.wearer import Wearer
 from export.mini.sizes import FRAME, FRAME_GAP, MIN_OPEN, STEP_GAP

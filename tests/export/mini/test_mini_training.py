@@ -11,7 +11,8 @@ from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
 from export.graphs.quantization import linears
 from export.mini.checkpoint import write_checkpoints
-from export.mini.clips import ClipLength, ClipStream, DrawnClips
+from export.mini.clip_plan import ClipLength, DrawnClips
+from export.mini.clips import ClipStream
 from export.mini.model import parameter_count
 from export.mini.rounding import Rounded
 from export.mini.sizes import MiniSizes

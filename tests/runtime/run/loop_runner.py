@@ -5,6 +5,7 @@ import json
 from stand_in import START, ListedDevice
 
 from devices.clock import SystemClock
+from runtime.answers.listeners import Listeners
 from runtime.answers.questions import Question
 from runtime.answers.record import Conditions
 from runtime.answers.session import SessionOptions, gaze_timeline, step_planner
@@ -51,6 +52,7 @@ def run_loop(
     stopped=None,
     over=None,
     start=START,
+    listener=lambda news: None,
 ):
     """Run a live loop over a device; returns its records by kind. Questions count from `start`."""
     manifest = models.bundle.manifest
@@ -64,7 +66,11 @@ def run_loop(
         watcher = Watcher(models, grid, OPTIONS.window_steps)
         recorder = Recorder(out, print)
         conditions = Conditions("causal", "test", "test")
-        reporter = Reporter(Screen(), recorder, conditions, device.counts, gaze, eager)
+        listeners = Listeners()
+        listeners.subscribe("screen", Screen().hear)
+        listeners.subscribe("one more", listener)
+        listeners.subscribe("record", recorder.hear)
+        reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
         stages = Stages(capture, encoder, watcher)
         loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
         loop.run(stopped or (lambda: False), over or (lambda: False))

@@ -10,7 +10,7 @@ import sys
 
 from drawn_streamgaze import choice, draw_set
 
-from devices.session import SessionDevice
+from devices.session.device import SessionDevice
 
 
 def run_limited(kibibytes, *command):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from loop_runner import CHOICE, OPTIONS, RealTimeDevice, SlowEncoder, run_loop
+from played_session import answers
 from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from runtime.answers.alerts import AlertRule, StandingAlert
@@ -45,8 +46,6 @@ def test_how_late_samples_arrive_changes_no_answer(tiny_models, tmp_path, delay)
 
 
 def test_the_loop_answers_as_the_session_that_evaluation_runs(tiny_models, tmp_path):
-    from test_session import answers
-
     samples = stream(4)
     live = run_loop(tiny_models, ListedDevice(samples), tmp_path / "a", ASKED)
     offline = answers(tiny_models, samples, [moment for _, moment in ASKED], OPTIONS)
@@ -54,6 +53,21 @@ def test_the_loop_answers_as_the_session_that_evaluation_runs(tiny_models, tmp_p
         assert ours["probabilities"] == theirs.probabilities
         assert ours["steps"] == list(theirs.steps)
         assert len(ours["fixations"]) == len(theirs.fixations)
+
+
+@pytest.mark.parametrize("device", [ListedDevice, RealTimeDevice])
+def test_a_listener_that_fails_ends_no_run_and_costs_no_record(tiny_models, tmp_path, device):
+    def failing(news):
+        raise RuntimeError("nobody listens")
+
+    asked, samples = ASKED[:2], stream(2.5)
+    alone = run_loop(tiny_models, device(samples), tmp_path / "a", asked, eager=False)
+    beside = run_loop(
+        tiny_models, device(samples), tmp_path / "b", asked, eager=False, listener=failing
+    )
+    assert exact(beside["answer"]) == exact(alone["answer"])
+    assert len(beside["answer"]) == len(asked)
+    assert beside["summary"][0]["frames"] == alone["summary"][0]["frames"]
 
 
 def test_every_sample_is_accounted_for(tiny_models, tmp_path):

@@ -10,7 +10,7 @@ from devices.emulator.emulator import Emulator
 from devices.emulator.faults import soak_plan
 from devices.emulator.phone import SpedUpClock
 from devices.emulator.programmes.drawn import draw_test_card
-from devices.neon import NeonDevice
+from devices.neon.device import NeonDevice
 
 pytest.importorskip("pupil_labs.realtime_api")
 

@@ -6,7 +6,7 @@ import pytest
 
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.samples import KnownQuestion
-from devices.synthetic import SyntheticDevice
+from devices.synthetic.device import SyntheticDevice
 from runtime.live import main
 
 

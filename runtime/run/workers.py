@@ -1,0 +1,149 @@
+"""What the encoder's and the decoder's thread of a live run do with one piece of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from devices.clock import Clock
+from runtime.answers.alerts import YES, StandingAlert
+from runtime.answers.questions import HALTED
+from runtime.answers.record import Conditions, answer_record
+from runtime.answers.watcher import Reply, Watcher
+from runtime.errors import QuestionError
+from runtime.model.encoder import Encoder
+from runtime.run.reports import Reporter
+from runtime.run.work import Encoded, GlanceWork, QuestionWork, StepWork, Work
+from runtime.stopwatch import Stopwatch
+from runtime.stream.steps import Step, StepFact, StepPlan
+
+
+class Encoding:
+    """The encoder's thread: plans become encoded steps."""
+
+    def __init__(self, encoder: Encoder, reporter: Reporter, clock: Clock) -> None:
+        self._encoder = encoder
+        self._reporter = reporter
+        self._clock = clock
+        self._shown: StepFact | None = None
+        self._halted = False
+
+    def halt(self) -> None:
+        """Someone ended the run: tail steps are not encoded any more."""
+        self._halted = True
+
+    def work(self, taken: Work | StepPlan) -> Encoded | None:
+        """Encode what was taken from the queue; None for what no context waits for."""
+        if isinstance(taken, StepPlan):
+            watch = Stopwatch()
+            self._encoded(taken, watch)
+            self._reporter.kept_up(taken, self._clock.now())
+            self._reporter.spent(watch)
+            return None
+        if isinstance(taken, StepWork):
+            step = self._encoded(taken.plan, taken.watch)
+            self._reporter.kept_up(taken.plan, self._clock.now())
+            self._shown = StepFact.of(taken.plan)
+            return Encoded(taken, step)
+        return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
+
+    def _encoded(self, plan: StepPlan, watch: Stopwatch) -> Step:
+        step = self._encoder.encode(plan, watch)
+        self._reporter.encoded(plan.pair.newer_at)
+        return step
+
+    def _encoded_tail(self, plan: StepPlan | None, watch: Stopwatch) -> Step | None:
+        """The tail step; None where the newest step shows the same, or nothing was seen yet."""
+        if plan is None or self._halted or (self._shown is not None and self._shown.shows(plan)):
+            return None
+        return self._encoded(plan, watch)
+
+
+class Decoding:
+    """The decoder's thread: steps are appended, questions answered, alerts judged."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        alerts: Sequence[StandingAlert],
+        conditions: Conditions,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        self._watcher = watcher
+        self._alerts = alerts
+        self._conditions = conditions
+        self._reporter = reporter
+        self._clock = clock
+        self._halted = False
+
+    def halt(self) -> None:
+        """Someone ended the run: after the graph that runs, what waits gets a record only."""
+        self._halted = True
+        self._watcher.asker.halt()
+
+    def work(self, encoded: Encoded) -> None:
+        """Do what the work is about, and report it."""
+        work = encoded.work
+        if isinstance(work, QuestionWork):
+            self._answer(work, encoded.step)
+        elif self._halted:
+            return
+        elif isinstance(work, StepWork) and encoded.step is not None:
+            self._watcher.append(encoded.step, work.watch)
+            self._reporter.appended(work.plan, self._watcher.contexts)
+            self._judge(work.plan.time, None, work.watch, work.plan)
+        elif isinstance(work, GlanceWork):
+            self._judge(work.moment, encoded.step, work.watch, work.tail)
+        self._reporter.spent(work.watch)
+
+    def _answer(self, work: QuestionWork, tail: Step | None) -> None:
+        """Answer and report; a question that can't be answered gets a record that says why."""
+        reply, note = None, work.note
+        try:
+            if self._halted:
+                raise QuestionError(HALTED)
+            if work.tail is not None:
+                (reply,) = self._watcher.ask([work.question], tail, work.watch)
+        except QuestionError as error:
+            note = "; ".join(filter(None, (str(error), note)))
+        self._reporter.answered(
+            answer_record(
+                work.question,
+                work.moment,
+                self._conditions,
+                reply.steps if reply else (),
+                work.tail.gaze.gaze_at if work.tail else None,
+                reply.answer if reply else None,
+                work.watch.stages_ms(),
+                *self._reporter.streams(),
+                note=note,
+            )
+        )
+
+    def _judge(self, moment: int, tail: Step | None, watch: Stopwatch, plan: StepPlan) -> None:
+        """Ask every standing alert; questions that arrive meanwhile wait for this step only."""
+        for alert, reply in zip(self._alerts, self._judgements(tail, watch), strict=False):
+            chance = (reply.answer.probabilities or {}).get(YES, 0.0)
+            if not alert.judge(chance, moment):
+                continue
+            record = answer_record(
+                alert.question_at(moment),
+                moment,
+                self._conditions,
+                reply.steps,
+                plan.gaze.gaze_at,
+                reply.answer,
+                watch.stages_ms(),
+                *self._reporter.streams(),
+            )
+            self._reporter.raised(alert.text, record, plan, self._clock.now())
+
+    def _judgements(self, tail: Step | None, watch: Stopwatch) -> list[Reply]:
+        """One per standing alert; none when the run was ended meanwhile."""
+        if not self._alerts:
+            return []
+        try:
+            questions = [alert.question for alert in self._alerts]
+            return self._watcher.ask(questions, tail, watch)
+        except QuestionError:
+            return []
