@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
-from devices.recording.playback import RecordingDevice
-from devices.recording.video import FrameReader
 from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.answers.listeners import Listeners
 from runtime.answers.questions import known_question
@@ -28,7 +26,6 @@ from runtime.run.console import Screen
 from runtime.run.interruption import Interruption
 from runtime.run.live_loop import LiveLoop, Stages
 from runtime.run.recorder import Recorder
-from runtime.run.released import ReleasedSession, answer_all
 from runtime.run.reports import Reporter
 from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
@@ -75,8 +72,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
             if options.protocol == "released":
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
-                session = released_session(models, device, info, chosen, listeners)
-                answer_all(session, device, due, listeners)
+                answer_as_released(models, device, info, chosen, due, listeners)
             else:
                 with screen.status():
                     watch(options, models, device, info, chosen, due, listeners)
@@ -125,21 +121,28 @@ def watch(
             saving.close()
 
 
-def released_session(
+def answer_as_released(
     models: Models,
     device: Device,
     info: DeviceInfo,
     chosen: SessionOptions,
+    due: Sequence[DueQuestion],
     listeners: Listeners,
-) -> ReleasedSession:
+) -> None:
     """The released protocol on a recording. Raises RuntimeFault for any other device."""
+    # No other run needs them, and every run would wait for them.
+    from devices.recording.playback import RecordingDevice
+    from devices.recording.video import FrameReader
+    from runtime.run.released import ReleasedSession, answer_all
+
     if not isinstance(device, RecordingDevice):
         raise RuntimeFault("--protocol released needs --device recording: it samples the past")
     recording = device.description
     read = FrameReader(recording.video).frames
-    return ReleasedSession(
+    session = ReleasedSession(
         models, recording.frame_times, read, info, chosen, device.counts, listeners.piece
     )
+    answer_all(session, device, due, listeners)
 
 
 def run_length(options: argparse.Namespace, device: Device) -> Callable[[], bool]:
