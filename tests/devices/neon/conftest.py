@@ -1,0 +1,10 @@
+"""What the tests of a phone play."""
+
+import pytest
+
+from devices.emulator.programmes.drawn import draw_test_card
+
+
+@pytest.fixture(scope="module")
+def card():
+    return draw_test_card(seconds=2.0, width=320, height=240, key_frame_spacing=6)
