@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import category
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
 from devices.parser import Parser
-from runtime.bundle.manifest import Accumulation, ParityFigure, Settings
+from runtime.bundle.manifest import Accumulation, Injection, ParityFigure, Settings
 from runtime.errors import RuntimeFault
 from runtime.run.command_line import WINDOW
 
@@ -36,6 +37,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=numbers.whole(16),
         metavar="N",
         help=f"its input size (default {VJEPA_PIXELS})",
+    )
+    given.add_argument(
+        "--layers",
+        type=_layers,
+        metavar="A,B,C,D",
+        help="decoder layers (from 0) that the GazeQwen was trained at, where its file does not "
+        "tell; the released code has 6,13,20,27 at whatever depth",
     )
     drawn = parser.add_argument_group("or random weights of the real architecture")
     drawn.add_argument("--random", choices=("tiny", "0.5b", "3b", "7b"), help="which shape")
@@ -76,9 +84,15 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     if options.out.is_file():
         parser.error(f"--out {options.out} is a file: give a folder")
     trained = (options.qwen, options.vjepa, options.gaze)
-    if options.random and any((*trained, options.vjepa_pixels)):
+    if not options.out.resolve().name:
+        parser.error(f"--out {options.out}: give a folder with a name of its own")
+    for option, text in (("--out", str(options.out)), ("--name", options.name or "")):
+        if any(category(character) in ("Cc", "Cs") for character in text):
+            parser.error(f"{option} {text!r}: give a name that can be printed")
+    if options.random and any((*trained, options.vjepa_pixels, options.layers)):
         parser.error(
-            "--random draws its own weights: leave out --qwen, --vjepa, --gaze and --vjepa-pixels"
+            "--random draws its own weights: leave out --qwen, --vjepa, --gaze, --vjepa-pixels "
+            "and --layers"
         )
     if not options.random and not all(trained):
         parser.error("give --qwen, --vjepa and --gaze, or --random SHAPE")
@@ -90,15 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
     from export.checkpoints.common import CheckpointError
+    from export.lock import locked
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    # What is printed may hold the name of a folder, which is no markup.
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     try:
         settings = _settings(options)
-        return _export(options, settings, console)
+        with locked(options.out):
+            return _export(options, settings, console)
     except (CheckpointError, RuntimeFault) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"error: {error.filename or options.out}: {reason}", file=sys.stderr)
     except KeyboardInterrupt:
         print(
             f"interrupted: {options.out} is no bundle yet; the same command goes on",
@@ -112,14 +130,18 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
     from export.graphs.quantization import linears
 
     checkpoints = _checkpoints(options, console)
-    name = options.name or options.out.name
+    name = options.name or options.out.resolve().name
     written = linears(options.quant, options.accumulate)
     builder = BundleBuilder(checkpoints, options.out, name, settings, written)
+    console.print(_injection_line(builder.injection))
     with _progress(console) as progress:
-        task = progress.add_task("graphs", total=1.0)
-        builder.write_graphs(
-            lambda part, done: progress.update(task, description=part, completed=done)
-        )
+        task = progress.add_task("inspection", total=1.0)
+
+        def show(part: str, done: float) -> None:
+            progress.update(task, description=part, completed=done)
+
+        builder.inspect(show)
+        builder.write_graphs(show)
     figures = []
     for figure in builder.compare(int(options.parity_memory * GIBIBYTE)):
         figures.append(figure)
@@ -137,14 +159,17 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
 
 
 def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
-    from export.builder import Checkpoints
+    from export.checkpoints.sources import Checkpoints
 
     if not options.random:
         pixels = options.vjepa_pixels or VJEPA_PIXELS
-        return Checkpoints(options.qwen, options.vjepa, options.gaze, pixels, weights="trained")
+        return Checkpoints(
+            options.qwen, options.vjepa, options.gaze, pixels, "trained", options.layers
+        )
     from export.random.weights import write_random
 
-    folder = options.out.with_name(f"{options.out.name}-checkpoints")
+    whole = options.out.resolve()
+    folder = whole.with_name(f"{whole.name}-checkpoints")
     with _progress(console) as progress:
         task = progress.add_task("random checkpoints", total=None)
         written = write_random(
@@ -181,8 +206,28 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True)
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    try:
+        layers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        layers = ()
+    if not layers or layers[0] < 0 or list(layers) != sorted(set(layers)):
+        raise argparse.ArgumentTypeError(f"{text}: give layers in order, such as 6,13,20,27")
+    return layers
+
+
+def _injection_line(injection: Injection) -> str:
+    how = {
+        "amplitudes": "told by the amplitudes that training moved",
+        "stated": "as --layers says",
+        "assumed": "assumed, the checkpoint does not tell",
+    }
+    layers = ", ".join(map(str, injection.layers))
+    return f"gaze enters after layers {layers}: {how[injection.known_by]}"
 
 
 def _parity_line(figure: ParityFigure) -> str:

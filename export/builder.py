@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import platform
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from math import prod
 from pathlib import Path
-from typing import Literal
 
 import onnx
 from tokenizers import Tokenizer
 
+from export import files, inspection
 from export.checkpoints.common import CheckpointError, sha256
 from export.checkpoints.gaze import GazeCheckpoint, check_fit, load_gaze
 from export.checkpoints.qwen import QwenCheckpoint
+from export.checkpoints.sources import Checkpoints
 from export.checkpoints.vjepa import load_vjepa
+from export.geometry import bundle_geometry, graph_spec
 from export.graphs.decoder import DecoderEmitter, write_embeddings
 from export.graphs.quantization import Linears
 from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
@@ -31,20 +32,14 @@ from export.parity.layers import check_layers
 from export.parity.reference import ReferenceModel
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import (
-    DecoderShape,
-    Geometry,
-    GraphSpec,
+    Injection,
     Manifest,
     ParityFigure,
     PositionRule,
     PromptPieces,
     Provenance,
     Quantization,
-    ResamplerShape,
     Settings,
-    TensorSpec,
-    VisionShape,
-    VJepaShape,
 )
 from runtime.bundle.opening import Bundle, file_spec, write_manifest
 from runtime.model.models import Models
@@ -57,24 +52,15 @@ STOPS = ("<|im_end|>", "<|endoftext|>")
 LETTERS = "ABCDEFGH"
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
 Progress = Callable[[str, float], None]
+TABLES = (names.EMBEDDINGS_FILE, names.TOKENIZER_FILE)
 TOOLS = ("torch", "transformers", "peft", "onnx", "onnxscript", "onnxruntime", "tokenizers")
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoints:
-    """The files a bundle is made from, and whether their weights mean anything."""
-
-    qwen: Path
-    vjepa: Path
-    gaze: Path
-    vjepa_pixels: int
-    weights: Literal["trained", "random"]
 
 
 class BundleBuilder:
     """Builds one bundle in `folder`.
 
-    Opening it reads and checks the checkpoints: CheckpointError for those that do not fit.
+    Opening it reads and checks the checkpoints: CheckpointError for those that do not fit. Nothing
+    is written before `write_graphs`, and nothing there before `inspect` has found no fault.
     """
 
     def __init__(
@@ -90,41 +76,69 @@ class BundleBuilder:
         self._name = name
         self._settings = settings
         self._linears = linears
+        inspection.check_place(folder, checkpoints.qwen, checkpoints.files(), _written())
+        inspection.check_fetched(checkpoints.qwen)
         self._qwen = QwenCheckpoint.open(checkpoints.qwen)
         self._vjepa: VJepaEncoder = load_vjepa(checkpoints.vjepa, checkpoints.vjepa_pixels)
-        self._gaze: GazeCheckpoint = load_gaze(checkpoints.gaze)
+        self._gaze: GazeCheckpoint = load_gaze(checkpoints.gaze, checkpoints.layers)
         check_fit(self._gaze, self._qwen, self._vjepa)
+        inspection.check_layers(self._gaze, checkpoints.gaze)
         self._weights = DecoderWeights(self._qwen, self._gaze)
         self._tokenizer_file = checkpoints.qwen / names.TOKENIZER_FILE
-        if not self._tokenizer_file.is_file():
-            raise CheckpointError(f"{checkpoints.qwen}: it has no {names.TOKENIZER_FILE}")
-        *kept, self._pruned = self._gaze.resampler.geometry.injected_layers
-        self._kept = tuple(kept)
-        if self._pruned != self._qwen.decoder.layers - 1:
-            raise CheckpointError(
-                f"{checkpoints.gaze}: its last module belongs to layer {self._pruned}, not to the "
-                f"last of {self._qwen.decoder.layers} layers: it can't be pruned"
-            )
+        self._prompt = prompt_pieces(
+            inspection.read_tokenizer(self._tokenizer_file, self._qwen.decoder.vocabulary)
+        )
+        layers = self._gaze.injection.layers
+        last = self._qwen.decoder.layers - 1
+        self._kept = tuple(
+            layer
+            for module, layer in enumerate(layers)
+            if layer != last and module not in self._gaze.dead
+        )
+        self._pruned = last if last in layers else None
+
+    @property
+    def injection(self) -> Injection:
+        """The layers at which the resampler's modules were trained, and how that is known."""
+        return self._gaze.injection
+
+    def inspect(self, progress: Progress) -> None:
+        """Look at all that can be known before anything is written: room, numbers, hashes.
+
+        Raises CheckpointError. `progress` hears of the share of this that is over.
+        """
+        needed = inspection.needed_bytes(
+            self._qwen, self._vjepa, self._gaze, len(self._kept), self._linears
+        )
+        inspection.check_room(self._folder, needed, _written())
+        inspection.check_numbers(
+            self._qwen,
+            self._weights,
+            self._linears,
+            lambda share: progress("looking at every number", share),
+        )
+        progress("hashing the checkpoints", 1.0)
+        self._journal = Journal(self._folder, self._origin())
 
     def write_graphs(self, progress: Progress) -> None:
         """Write everything but the manifest, going on where the same export was interrupted.
 
-        `progress` hears what is being worked on and the share of the time that is over.
+        `progress` hears what is being worked on and the share of the time that is over. Call
+        `inspect` first.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / names.MANIFEST_FILE).unlink(missing_ok=True)
-        progress("hashing the checkpoints", 0.0)
-        self._journal = Journal(self._folder, self._origin())
+        self._journal.begin(_written())
         done = 0.0
-        for part, share, write in (
-            ("V-JEPA", 0.10, self._write_vjepa),
-            ("resampler", 0.05, self._write_resampler),
-            ("vision tower", 0.10, self._write_vision),
-            ("decoder", 0.65, self._write_decoder),
-            ("embeddings and tokenizer", 0.10, self._write_embeddings),
+        for part, written, share, write in (
+            ("V-JEPA", _graph_files(names.VJEPA), 0.10, self._write_vjepa),
+            ("resampler", _graph_files(names.SCENE, names.GAZE), 0.05, self._write_resampler),
+            ("vision tower", _graph_files(names.VISION), 0.10, self._write_vision),
+            ("decoder", _graph_files(names.DECODER), 0.65, self._write_decoder),
+            ("embeddings and tokenizer", TABLES, 0.10, self._write_embeddings),
         ):
             progress(part, done)
-            with self._journal.part(part) as missing:
+            with self._journal.part(part, written) as missing:
                 if missing:
                     write(
                         lambda over, part=part, past=done, of=share: progress(
@@ -153,7 +167,7 @@ class BundleBuilder:
     def _write_embeddings(self, progress: Share) -> None:
         kind = self._linears.precision.embedding_type
         write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE, kind)
-        shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
+        files.write(self._folder / names.TOKENIZER_FILE, self._tokenizer_file.read_bytes())
 
     def compare(self, memory: int) -> Iterator[ParityFigure]:
         """Compare with PyTorch what was written.
@@ -181,29 +195,37 @@ class BundleBuilder:
         yield from check_layers(bundle, rounded, self._qwen.decoder)
 
     def sign(self, parity: tuple[ParityFigure, ...]) -> Manifest:
-        """Hash every file and write the manifest: from here on the folder is a bundle."""
-        files = {names.EMBEDDINGS_FILE, names.TOKENIZER_FILE}
-        for graph in names.GRAPHS:
-            files |= {f"{graph}.onnx", f"{graph}.onnx.data"}
-        specs = {name: file_spec(self._folder / name) for name in sorted(files)}
+        """Hash every file and write the manifest: from here on the folder is a bundle.
+
+        Raises CheckpointError where a comparison did not end in a number: JSON knows no other.
+        """
+        if strange := [figure for figure in parity if not math.isfinite(figure.difference)]:
+            raise CheckpointError(
+                f"{self._folder}: {strange[0].graph}, {strange[0].case}: the comparison with "
+                "PyTorch ended in NaN or infinity: values overflow on the way, so it is no bundle"
+            )
+        specs = {name: file_spec(self._folder / name) for name in sorted(_written())}
         manifest = replace(self._unsigned(), parity=parity, files=specs)
-        write_manifest(self._folder, manifest)
+        path = self._folder / names.MANIFEST_FILE
+        with files.named(path):
+            write_manifest(self._folder, manifest)
+        files.sync(path)
         self._journal.close()
         return manifest
 
     def _whole_bytes(self) -> int:
         """Memory for the whole comparison: the weights once in PyTorch, once in the engines."""
         shapes = *self._qwen.decoder.shapes().values(), *self._qwen.vision.shapes().values()
-        return 2 * 4 * sum(prod(shape) for shape in shapes)
+        return 2 * 4 * sum(math.prod(shape) for shape in shapes)
 
     def _unsigned(self) -> Manifest:
         return Manifest(
             format=names.FORMAT_VERSION,
             name=self._name,
-            geometry=self._geometry(),
-            graphs={graph: _graph_spec(self._folder, graph) for graph in names.GRAPHS},
+            geometry=bundle_geometry(self._qwen, self._vjepa, self._gaze, self._kept, self._pruned),
+            graphs={graph: graph_spec(self._folder, graph) for graph in names.GRAPHS},
             positions=PositionRule(self._qwen.vision.tokens_per_second),
-            prompt=prompt_pieces(Tokenizer.from_file(str(self._tokenizer_file))),
+            prompt=self._prompt,
             settings=self._settings,
             quantization=self._quantization(),
             provenance=self._provenance,
@@ -216,37 +238,13 @@ class BundleBuilder:
         self._linears.resume({fact.key: fact.value for fact in facts})
         return self._linears.summary()
 
-    def _geometry(self) -> Geometry:
-        decoder, vision = self._qwen.decoder, self._qwen.vision
-        vjepa, resampler = self._vjepa.geometry, self._gaze.resampler.geometry
-        return Geometry(
-            DecoderShape(
-                layers=decoder.layers,
-                width=decoder.width,
-                heads=decoder.heads,
-                kv_heads=decoder.kv_heads,
-                head_dim=decoder.head_dim,
-                vocabulary=decoder.vocabulary,
-                rope_theta=decoder.rope_theta,
-                mrope_section=decoder.mrope_section,
-            ),
-            VisionShape(
-                patch=vision.patch,
-                merge=vision.merge,
-                temporal_patch=vision.temporal_patch,
-                window=vision.window,
-                head_dim=vision.width // vision.heads,
-            ),
-            VJepaShape(vjepa.frames, vjepa.tubelets, vjepa.side, vjepa.width),
-            ResamplerShape(self._kept, self._pruned, resampler.d_latent, resampler.n_blocks),
-        )
-
     def _origin(self) -> dict[str, str]:
         """All that decides what the graphs hold."""
         provenance = self._provenance
         return {
             **provenance.checkpoints,
             **provenance.tools,
+            "layers": str(provenance.injection.layers),
             "vjepa pixels": str(self._sources.vjepa_pixels),
             "precision": f"{self._linears.precision.kind}, {self._linears.precision.accumulation}",
         }
@@ -257,7 +255,16 @@ class BundleBuilder:
         hashes["vjepa"] = sha256(self._sources.vjepa)
         hashes["gaze"] = sha256(self._sources.gaze)
         tools = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
-        return Provenance(hashes, tools, self._sources.weights)
+        return Provenance(hashes, tools, self._sources.weights, self._gaze.injection)
+
+
+def _graph_files(*graphs: str) -> tuple[str, ...]:
+    return tuple(name for graph in graphs for name in (f"{graph}.onnx", f"{graph}.onnx.data"))
+
+
+def _written() -> frozenset[str]:
+    """The names of all files that the manifest vouches for."""
+    return frozenset((*_graph_files(*names.GRAPHS), *TABLES))
 
 
 def prompt_pieces(tokenizer: Tokenizer) -> PromptPieces:
@@ -278,19 +285,3 @@ def prompt_pieces(tokenizer: Tokenizer) -> PromptPieces:
 
 def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-def _graph_spec(folder: Path, graph: str) -> GraphSpec:
-    model = onnx.load(folder / f"{graph}.onnx", load_external_data=False).graph
-    return GraphSpec(
-        f"{graph}.onnx",
-        tuple(_tensor_spec(info) for info in model.input),
-        tuple(_tensor_spec(info) for info in model.output),
-    )
-
-
-def _tensor_spec(info: onnx.ValueInfoProto) -> TensorSpec:
-    tensor = info.type.tensor_type
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    shape = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
-    return TensorSpec(info.name, kind, shape)

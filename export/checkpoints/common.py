@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 import zipfile
 from collections.abc import Collection, Mapping
@@ -12,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from export import files
+
 NAMED = 4  # names spelled out in a message before the rest is only counted
+POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class CheckpointError(Exception):
@@ -28,6 +32,7 @@ def read_tensor_file(path: Path) -> dict[str, object]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file")
+    refuse_pointer(path)
     archive = zipfile.is_zipfile(path)
     try:
         with warnings.catch_warnings():  # about pickles: what is wrong is said below, in one line
@@ -40,6 +45,15 @@ def read_tensor_file(path: Path) -> dict[str, object]:
             f"{path}: not a checkpoint: it holds a {type(content).__name__}, not a dictionary"
         )
     return content
+
+
+def write_tensor_file(path: Path, content: Mapping[str, object]) -> None:
+    """Write what `read_tensor_file` reads. Raises OSError that names the file on a full disk, which
+    PyTorch's own writer does not."""
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    with files.writing(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def _why_unreadable(path: Path, archive: bool) -> str:
@@ -57,6 +71,25 @@ def _why_unreadable(path: Path, archive: bool) -> str:
         "not a PyTorch file of tensors only: it is damaged or incomplete, or a pickle that needs "
         "more than tensors"
     )
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise CheckpointError for what git-lfs leaves where a file was not fetched."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(POINTER))
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read: {error.strerror}") from error
+    if start == POINTER:
+        raise CheckpointError(
+            f"{path}: only a pointer of git-lfs, not the file itself: fetch it with git lfs pull"
+        )
+
+
+def refuse_not_finite(name: str, tensor: Tensor, origin: str) -> None:
+    """Raise CheckpointError for a tensor with a value that is not finite."""
+    if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
+        raise CheckpointError(f"{origin}: {name} has values that are not finite (NaN or infinity)")
 
 
 def tensors_of(content: Mapping[str, object], key: str, path: Path) -> dict[str, Tensor]:

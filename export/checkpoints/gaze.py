@@ -5,20 +5,29 @@ Source: the released GazeQwen checkpoint format (v1.0.0), new and old names.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from export.checkpoints.common import CheckpointError, load_strictly, read_tensor_file, tensors_of
+from export.checkpoints.common import (
+    CheckpointError,
+    load_strictly,
+    read_tensor_file,
+    refuse_not_finite,
+    tensors_of,
+)
+from export.checkpoints.injection import InjectionError, find_layers, traces
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.modules.resampler import GazeResampler, ResamplerGeometry
 from export.modules.vjepa import VJepaEncoder
+from runtime.bundle.manifest import Injection
 
 Projection = Literal["q_proj", "v_proj"]
 
@@ -35,6 +44,11 @@ OTHER_ARCHITECTURE = ("proj_gaze.", "proj_gazes.")
 LORA_NAME = re.compile(
     r"^(?:model\.(?:language_model\.)?)?layers\.(\d+)\.self_attn\.(q_proj|v_proj)\.lora_([AB])$"
 )
+# Of a LoRA's config: what is honoured, and what describes its training and changes no product.
+HONOURED = frozenset({"rank", "alpha", "use_rslora"})
+DESCRIPTIVE = frozenset(
+    {"dropout", "lora_dropout", "target_modules", "task_type", "peft_type", "inference_mode"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +61,60 @@ class LoraPair:
 
 @dataclass(frozen=True, slots=True)
 class GazeCheckpoint:
-    """A resampler in eval mode and the pairs of its LoRA; None, all three, where there is none."""
+    """A resampler in eval mode and the pairs of its LoRA; None, all three, where there is none.
+
+    `injection`: the layers of the resampler's modules and how they are known; `dead`: the modules
+    that were never trained, so that their residual is zero. `rank_stabilised`: the LoRA's scale is
+    divided by the root of the rank, not by the rank.
+    """
 
     resampler: GazeResampler
+    injection: Injection
+    dead: frozenset[int] = frozenset()
     lora: Mapping[tuple[int, Projection], LoraPair] | None = None
     rank: int | None = None
     alpha: float | None = None
+    rank_stabilised: bool = False
 
     @property
     def lora_scale(self) -> float:
         """What `up @ down` is multiplied by when it is added to the weight."""
         if self.rank is None or self.alpha is None:
             raise ValueError("this checkpoint has no LoRA")
-        return self.alpha / self.rank
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilised else self.rank)
 
 
-def load_gaze(path: Path) -> GazeCheckpoint:
-    """Read a GazeQwen checkpoint; tensors become float32.
+@dataclass(frozen=True, slots=True)
+class _LoraSettings:
+    rank: int
+    alpha: float
+    rank_stabilised: bool
 
-    Raises CheckpointError for a file that is none, is of another architecture, holds one module of
-    the four, or has LoRA tensors that match no projection, lack their half or differ in rank.
+
+def load_gaze(path: Path, layers: tuple[int, ...] | None = None) -> GazeCheckpoint:
+    """Read a GazeQwen checkpoint, the best or one of an epoch; tensors become float32.
+
+    `layers`: those of its modules, where they are known from elsewhere; else they are found, see
+    `export.checkpoints.injection`. Raises CheckpointError for a file that is none, is of another
+    architecture, holds one module of the four, was trained at other layers, has values that are not
+    finite, or has LoRA tensors that match no projection, lack their half or differ in rank.
     """
     content = read_tensor_file(path)
     state = tensors_of(content, "state_dict", path)
-    resampler = _resampler(path, content.get("config"), state)
+    resampler, injection, dead = _resampler(path, content.get("config"), state, layers)
     if not content.get("lora_state_dict"):
-        return GazeCheckpoint(resampler)
-    rank, alpha = _lora_config(path, content.get("lora_config"))
-    pairs = _pairs(path, tensors_of(content, "lora_state_dict", path), rank)
-    return GazeCheckpoint(resampler, pairs, rank, alpha)
+        return GazeCheckpoint(resampler, injection, dead)
+    settings = _lora_settings(path, content.get("lora_config"))
+    pairs = _pairs(path, tensors_of(content, "lora_state_dict", path), settings.rank)
+    return GazeCheckpoint(
+        resampler,
+        injection,
+        dead,
+        pairs,
+        settings.rank,
+        settings.alpha,
+        settings.rank_stabilised,
+    )
 
 
 def check_fit(gaze: GazeCheckpoint, qwen: QwenCheckpoint, vjepa: VJepaEncoder) -> None:
@@ -111,7 +150,9 @@ def _check_pair(
         )
 
 
-def _resampler(path: Path, config: object, state: dict[str, Tensor]) -> GazeResampler:
+def _resampler(
+    path: Path, config: object, state: dict[str, Tensor], layers: tuple[int, ...] | None
+) -> tuple[GazeResampler, Injection, frozenset[int]]:
     if foreign := [name for name in state if name.startswith(OTHER_ARCHITECTURE)]:
         raise CheckpointError(f"{path}: another architecture, it projects gaze: {foreign[0]}")
     geometry = _geometry(path, config)
@@ -122,11 +163,21 @@ def _resampler(path: Path, config: object, state: dict[str, Tensor]) -> GazeResa
         if flat
         else "as a GazeQwen resampler it"
     )
-    resampler = GazeResampler(geometry)
-    load_strictly(
-        resampler, {name: tensor.float() for name, tensor in state.items()}, f"{path}: {kind}"
-    )
-    return resampler
+    state = {name: tensor.float() for name, tensor in state.items()}
+    load_strictly(GazeResampler(geometry), state, f"{path}: {kind}")
+    for name, tensor in state.items():
+        refuse_not_finite(name, tensor, str(path))
+    modules = range(geometry.modules)
+    projections = [state[f"proj_outs.{module}.weight"] for module in modules]
+    found = traces(state["amplitude"], projections)
+    try:
+        injection = find_layers(found, layers)
+    except InjectionError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    resampler = GazeResampler(replace(geometry, layers=injection.layers))
+    resampler.load_state_dict(state)
+    dead = frozenset(modules) - frozenset(found.trained)
+    return resampler.eval().requires_grad_(False), injection, dead
 
 
 def _module_name(flat: str) -> str:
@@ -151,12 +202,32 @@ def _geometry(path: Path, config: object) -> ResamplerGeometry:
     return geometry
 
 
-def _lora_config(path: Path, config: object) -> tuple[int, float]:
-    if isinstance(config, Mapping):
-        rank, alpha = config.get("rank"), config.get("alpha")
-        if isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float):
-            return rank, float(alpha)
-    raise CheckpointError(f"{path}: it has LoRA tensors but no 'lora_config' with rank and alpha")
+def _lora_settings(path: Path, config: object) -> _LoraSettings:
+    if not isinstance(config, Mapping):
+        config = {}
+    rank, alpha = config.get("rank"), config.get("alpha")
+    if not (
+        _is_number(rank)
+        and isinstance(rank, int)
+        and rank > 0
+        and _is_number(alpha)
+        and math.isfinite(alpha)
+    ):
+        raise CheckpointError(
+            f"{path}: it has LoRA tensors but no 'lora_config' with rank and alpha"
+        )
+    for name, value in config.items():
+        unset = not isinstance(value, Tensor) and (not value or value == "none")
+        if name not in HONOURED | DESCRIPTIVE and not unset:
+            raise CheckpointError(
+                f"{path}: its lora_config has {name} {value!r}, which this export knows nothing "
+                "of: merge this LoRA into the Qwen2.5-VL folder first"
+            )
+    return _LoraSettings(rank, float(alpha), bool(config.get("use_rslora")))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _pairs(
@@ -176,6 +247,7 @@ def _pairs(
                 f"{path}: the LoRA tensor {name} has shape {tuple(tensor.shape)}, not rank {rank}"
             )
         place[half] = tensor.to(torch.float32, copy=True)
+        refuse_not_finite(name, place[half], str(path))
     for (layer, projection), place in halves.items():
         for half in "AB":
             if half not in place:

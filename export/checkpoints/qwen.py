@@ -68,6 +68,10 @@ class QwenCheckpoint:
         _check(folder, places, expected)
         return cls(folder, decoder, vision, places)
 
+    def file_of(self, name: str) -> Path:
+        """Where a tensor lies, by its canonical name."""
+        return self._places[name].file
+
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """Read one tensor by its canonical name, cast to `dtype` or as stored.
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from export.checkpoints.common import CheckpointError, load_strictly, read_tensor_file, tensors_of
+from export.checkpoints.common import (
+    CheckpointError,
+    load_strictly,
+    read_tensor_file,
+    refuse_not_finite,
+    tensors_of,
+)
 from export.modules.vjepa import HEAD_DIM, VJepaEncoder, VJepaGeometry
 
 ENCODER_KEY = "ema_encoder"
@@ -20,7 +26,8 @@ def load_vjepa(path: Path, pixels: int = 384) -> VJepaEncoder:
     """The encoder in float32 and eval mode; its geometry is read off the tensors.
 
     `pixels` is the side of the frames it was trained on, which no tensor tells. Raises
-    CheckpointError for a file that is not such a checkpoint, 2.0 models included.
+    CheckpointError for a file that is not such a checkpoint, 2.0 models included, and for values
+    that are not finite.
     """
     content = read_tensor_file(path)
     state = {
@@ -42,4 +49,6 @@ def load_vjepa(path: Path, pixels: int = 384) -> VJepaEncoder:
     geometry = VJepaGeometry(width, len(blocks), pixels, patch=patch, tubelet=tubelet)
     encoder = VJepaEncoder(geometry)
     load_strictly(encoder, state, f"{path}: as a V-JEPA 2.1 encoder it")
+    for name, tensor in state.items():
+        refuse_not_finite(name, tensor, str(path))
     return encoder

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import DTypeLike
 from onnx import ValueInfoProto
 
+from export import files
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.graph_writer import CONTRIB, GraphWriter, tensor_info
 from export.graphs.quantization import ROWS, Linears
@@ -224,10 +225,16 @@ class DecoderEmitter:
 def write_embeddings(weights: WeightSource, path: Path, dtype: DTypeLike) -> None:
     """The token embeddings as a .npy file of this type, which runtime maps into memory."""
     stored = weights.tensor("embed_tokens.weight")
-    table = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), tuple(stored.shape))
-    for start in range(0, len(table), ROWS):
-        table[start : start + ROWS] = stored[start : start + ROWS].float().numpy()
-    table.flush()
+    kind = np.dtype(dtype)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(kind),
+        "fortran_order": False,
+        "shape": tuple(stored.shape),
+    }
+    with files.writing(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for rows in stored.split(ROWS):
+            file.write(rows.float().numpy().astype(kind).data)
 
 
 def _residual(layer: int) -> str:

@@ -6,6 +6,7 @@ be kept at stages, so that an interrupted export goes on from the last one.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,13 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper
 
+from export import files
+
 OPSET = 18
 CONTRIB = "com.microsoft"
 ALIGNMENT = 4096  # of a weight in the data file, so that it can be mapped
-STAGE, ORIGIN = "stage", "origin"
+STAGE, ORIGIN, DATA = "stage", "origin", "sha256 of the data"
+CHUNK = 1 << 24  # bytes of the data file that are read at a time
 
 
 class GraphWriter:
@@ -28,7 +32,7 @@ class GraphWriter:
 
     The data file is `<name>.onnx.data` beside the graph; small constants stay in the graph.
     `stage` is the last one that was kept before an interruption, 0 where there is none; `facts` are
-    what was kept with it.
+    what was kept with it. What was kept is used only as long as it is what was written.
     """
 
     def __init__(self, folder: Path, name: str, origin: str = "") -> None:
@@ -44,9 +48,10 @@ class GraphWriter:
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._data: BinaryIO | None = None
+        self._digest = hashlib.sha256()  # of the data file so far
 
     def __enter__(self) -> Self:
-        end = self._continue() if self._origin and self._kept_path.is_file() else None
+        end = self._continue() if self._origin else None
         self._data = self.data_path.open("wb" if end is None else "r+b")
         if end is not None:
             self._data.seek(end)
@@ -60,7 +65,8 @@ class GraphWriter:
         trace: TracebackType | None,
     ) -> None:
         if self._data is not None:
-            self._data.close()
+            with files.named(self.data_path):
+                self._data.close()
 
     def node(
         self,
@@ -81,9 +87,9 @@ class GraphWriter:
     def weight(self, name: str, values: NDArray[np.generic]) -> str:
         """Write a weight to the data file; returns its name."""
         assert self._data is not None, "the writer is a context manager"
-        self._data.write(b"\0" * (-self._data.tell() % ALIGNMENT))
+        self._append(b"\0" * (-self._data.tell() % ALIGNMENT))
         start = self._data.tell()
-        np.ascontiguousarray(values).tofile(self._data)
+        self._append(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         tensor = TensorProto(
             name=name,
             data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
@@ -103,21 +109,34 @@ class GraphWriter:
 
     def keep(self, stage: int, facts: Mapping[str, str] | None = None) -> None:
         """Keep what was added so far, so that an interruption costs no more than what follows."""
-        assert self._data is not None, "the writer is a context manager"
         if not self._origin:
             return
-        self._data.flush()
-        os.fsync(self._data.fileno())
+        self._sync()
         graph = helper.make_graph(self._nodes, self._name, [], [], self._initializers)
         model = helper.make_model(graph)
-        helper.set_model_props(model, {**(facts or {}), STAGE: str(stage), ORIGIN: self._origin})
-        written = self._kept_path.with_suffix(".writing")
-        written.write_bytes(model.SerializeToString())
-        written.replace(self._kept_path)
+        place = {STAGE: str(stage), ORIGIN: self._origin, DATA: self._digest.hexdigest()}
+        helper.set_model_props(model, {**(facts or {}), **place})
+        content = model.SerializeToString()
+        files.write(self._kept_path, hashlib.sha256(content).digest() + content)
+
+    def _append(self, content: bytes | memoryview) -> None:
+        assert self._data is not None, "the writer is a context manager"
+        with files.named(self.data_path):
+            self._data.write(content)
+        if self._origin:
+            self._digest.update(content)
+
+    def _sync(self) -> None:
+        assert self._data is not None, "the writer is a context manager"
+        with files.named(self.data_path):
+            self._data.flush()
+            os.fsync(self._data.fileno())
 
     def _continue(self) -> int | None:
         """Take up what was kept; where its data ends, or None if it can't be continued."""
-        model = onnx.load_model(self._kept_path, load_external_data=False)
+        model = self._kept()
+        if model is None:
+            return None
         facts = {entry.key: entry.value for entry in model.metadata_props}
         if facts.pop(ORIGIN) != self._origin:
             return None
@@ -127,12 +146,37 @@ class GraphWriter:
             if (place := {entry.key: entry.value for entry in tensor.external_data})
         ]
         end = max(ends, default=0)
-        if not self.data_path.is_file() or self.data_path.stat().st_size < end:
+        digest = self._digest_up_to(end)
+        if digest.hexdigest() != facts.pop(DATA):
             return None
+        self._digest = digest
         self._nodes = list(model.graph.node)
         self._initializers = list(model.graph.initializer)
         self.stage, self.facts = int(facts.pop(STAGE)), facts
         return end
+
+    def _kept(self) -> onnx.ModelProto | None:
+        """The graph that was kept, unless there is none or it is not what was written."""
+        try:
+            content = self._kept_path.read_bytes()
+        except OSError:
+            return None
+        size = hashlib.sha256().digest_size
+        if hashlib.sha256(content[size:]).digest() != content[:size]:
+            return None
+        return onnx.load_model_from_string(content[size:])
+
+    def _digest_up_to(self, end: int) -> hashlib._Hash:
+        """Of the first bytes of the data file, or of fewer if there are fewer."""
+        digest = hashlib.sha256()
+        try:
+            with self.data_path.open("rb") as data:
+                while end and (chunk := data.read(min(CHUNK, end))):
+                    digest.update(chunk)
+                    end -= len(chunk)
+        except OSError:
+            return hashlib.sha256()
+        return digest
 
     def save(
         self,
@@ -148,7 +192,8 @@ class GraphWriter:
         model = helper.make_model(graph, opset_imports=opsets, producer_name="gazeqwen-edge")
         model.ir_version = 10
         helper.set_model_props(model, dict(facts or {}))
-        onnx.save_model(model, self.path)
+        self._sync()
+        files.write(self.path, model.SerializeToString())
         self._kept_path.unlink(missing_ok=True)
         return self.path
 

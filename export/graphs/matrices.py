@@ -27,9 +27,13 @@ Pieces = dict[str, NDArray[np.generic]]
 
 
 class MatrixFormat(ABC):
-    """A matrix (out, in) is given some rows at a time, and stored as arrays by suffix of a name."""
+    """A matrix (out, in) is given some rows at a time, and stored as arrays by suffix of a name.
+
+    `value_type`: what bounds its values, those of its scales where it has some.
+    """
 
     suffixes: tuple[str, ...] = ("weight", "scales")
+    value_type: type[np.floating] = np.float32
 
     @abstractmethod
     def pieces(self, weight: Tensor) -> Pieces:
@@ -54,10 +58,9 @@ class Float32(MatrixFormat):
     """As they are."""
 
     suffixes = ("weight",)
-    _type: type[np.floating] = np.float32
 
     def pieces(self, weight: Tensor) -> Pieces:
-        return {"weight": weight.T.contiguous().numpy().astype(self._type)}
+        return {"weight": weight.T.contiguous().numpy().astype(self.value_type)}
 
     def restored(self, pieces: Pieces, width: int) -> Tensor:
         return torch.from_numpy(pieces["weight"].astype(np.float32)).T
@@ -74,7 +77,7 @@ class Float32(MatrixFormat):
 class Float16(Float32):
     """In float16, widened when the graph is loaded: half the bytes of a bundle."""
 
-    _type = np.float16
+    value_type = np.float16
 
     def product(
         self, graph: GraphWriter, inputs: str, stored: list[str], shape: tuple[int, int], out: str

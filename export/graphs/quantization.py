@@ -6,6 +6,7 @@ float32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from export.checkpoints.common import CheckpointError
 from export.graphs.graph_writer import GraphWriter
 from export.graphs.matrices import (
     BLOCK,
@@ -27,6 +29,8 @@ from export.graphs.matrices import (
 )
 from runtime.bundle.manifest import Accumulation, Quantization, QuantizationKind
 
+EMBEDDINGS = "embed_tokens.weight"
+MATRICES = ("_proj.weight", "lm_head.weight")  # how the names end of what is multiplied with
 ROWS = 4096  # of a matrix that are worked on at a time
 ERRORS = "rounding errors"  # among the facts of a graph
 # What int4-mixed keeps in eight bits: few bytes, and most of what rounding does to the logits.
@@ -88,16 +92,35 @@ class Linears:
         weight: Tensor,
         output: str,
     ) -> str:
-        """Emit `output = inputs @ weight.T`; `weight` is (out, in) of any float type."""
+        """Emit `output = inputs @ weight.T`; `weight` is (out, in) of any float type.
+
+        Raises CheckpointError for values that are not finite, or do not stay so.
+        """
         kind = _kind(name)
         chosen = self.precision.format(kind)
         arrays, error = _stored(chosen, weight)
+        if not math.isfinite(error.changed + error.total):
+            raise CheckpointError(f"{name}: its values can't be stored as {self.precision.kind}")
         self._errors[kind] = self._errors.get(kind, RoundingError()) + error
         stored = [
             graph.weight(f"{name}.{suffix}", array)
             for suffix, array in zip(chosen.suffixes, arrays, strict=True)
         ]
         return chosen.product(graph, inputs, stored, tuple(weight.shape), output)
+
+    def stored_type(self, name: str) -> type[np.floating]:
+        """The narrowest float type in which values of a tensor are stored as they are."""
+        if name == EMBEDDINGS:
+            return self.precision.embedding_type
+        return self.precision.format(_kind(name)).value_type if _is_matrix(name) else np.float32
+
+    def stored_bytes(self, name: str, shape: tuple[int, ...]) -> int:
+        """What a tensor of the decoder takes on the disk."""
+        if not _is_matrix(name):
+            return math.prod(shape) * np.dtype(self.stored_type(name)).itemsize
+        rows, width = shape
+        pieces = self.precision.format(_kind(name)).pieces(torch.zeros(1, width))
+        return rows * sum(array.nbytes for array in pieces.values())
 
     def rounded(self, name: str, weight: Tensor) -> Tensor:
         """The float32 matrix (out, in) that the emitted graph multiplies with."""
@@ -141,6 +164,10 @@ def _precision(kind: QuantizationKind, accumulation: Accumulation) -> Precision:
     if kind == "fp16":
         return Precision(kind, Float16(), Float16(), None, "float", np.float16)
     return Precision(kind, Float32(), Float32(), None, "float", np.float32)
+
+
+def _is_matrix(name: str) -> bool:
+    return name.endswith(MATRICES)
 
 
 def _kind(name: str) -> str:

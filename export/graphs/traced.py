@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from export import files
 from export.graphs.graph_writer import OPSET
 from export.modules.resampler import GazeHalf, GazeResampler, SceneHalf
 from export.modules.vjepa import VJepaEncoder, VJepaGraph
@@ -102,8 +103,9 @@ def _trace(
     model = program.model_proto
     data = path.with_name(f"{path.name}.data")
     data.unlink(missing_ok=True)
-    onnx.save_model(
-        model, path, save_as_external_data=True, location=data.name, size_threshold=1024
-    )
+    with files.named(data):
+        onnx.save_model(
+            model, path, save_as_external_data=True, location=data.name, size_threshold=1024
+        )
     data.chmod(path.stat().st_mode)  # onnx makes it readable by its owner only
     return path

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from export.checkpoints.gaze import GazeCheckpoint
 from export.checkpoints.qwen import QwenCheckpoint
-from export.graphs.quantization import Linears
+from export.graphs.quantization import EMBEDDINGS, MATRICES, Linears
 
-EMBEDDINGS = "embed_tokens.weight"
-MATRICES = ("_proj.weight", "lm_head.weight")  # how the names end of what is multiplied with
 ADAPTED = re.compile(r"^layers\.(\d+)\.self_attn\.(q_proj|v_proj)\.weight$")
 
 

@@ -36,14 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
     from export.checkpoints.common import CheckpointError
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     try:
         _train(options, console)
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"error: {error.filename or options.out}: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: give the same command to go on, {options.out}", file=sys.stderr)

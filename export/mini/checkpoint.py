@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from export.checkpoints.common import write_tensor_file
 from export.checkpoints.gaze import GEOMETRY_KEYS
 from export.checkpoints.vjepa import ENCODER_KEY
 from export.mini.lora import PROJECTIONS, LowRank
@@ -41,7 +41,7 @@ def write_checkpoints(model: MiniModel, tokenizer: Tokenizer, folder: Path) -> M
     files.qwen_folder.mkdir(parents=True, exist_ok=True)
     _write_qwen(model, tokenizer, files.qwen_folder)
     encoder = {f"module.backbone.{name}": each for name, each in _own(model.vjepa).items()}
-    torch.save({ENCODER_KEY: encoder}, files.vjepa_file)
+    write_tensor_file(files.vjepa_file, {ENCODER_KEY: encoder})
     geometry = model.sizes.resampler
     content = {
         "state_dict": _own(model.resampler),
@@ -49,7 +49,7 @@ def write_checkpoints(model: MiniModel, tokenizer: Tokenizer, folder: Path) -> M
         "lora_state_dict": _lora(model),
         "lora_config": {"rank": LORA_RANK, "alpha": LORA_ALPHA},
     }
-    torch.save(content, files.gaze_file)
+    write_tensor_file(files.gaze_file, content)
     return files
 
 

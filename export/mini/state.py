@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from export.checkpoints.common import CheckpointError
+from export.checkpoints.common import CheckpointError, write_tensor_file
 from export.mini.training import Trainer
 
 STATE_FILE = "training-state.pt"
@@ -15,9 +15,7 @@ STATE_FILE = "training-state.pt"
 def save_state(trainer: Trainer, folder: Path) -> None:
     """Write the state so that there is a whole one at any moment."""
     folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / f"{STATE_FILE}.new"
-    torch.save(trainer.state(), fresh)
-    fresh.replace(folder / STATE_FILE)
+    write_tensor_file(folder / STATE_FILE, trainer.state())
 
 
 def load_state(trainer: Trainer, folder: Path) -> bool:

@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class ResamplerGeometry:
-    """Sizes of the resampler, under the names of the checkpoint's config."""
+    """Sizes of the resampler, under the names of the checkpoint's config.
+
+    `layers`: the decoder layer of every module, where it is another than in `spaced_layers`.
+    """
 
     d_vjepa: int
     d_llm: int
@@ -29,13 +32,17 @@ class ResamplerGeometry:
     d_latent: int = 256
     n_blocks: int = 2
     modules: int = 4
+    layers: tuple[int, ...] | None = None
 
     @property
     def injected_layers(self) -> tuple[int, ...]:
         """The decoder layers (0-based) to whose output a residual is added, one per module."""
-        return tuple(
-            (module + 1) * self.n_layers // self.modules - 1 for module in range(self.modules)
-        )
+        return self.layers or spaced_layers(self.n_layers, self.modules)
+
+
+def spaced_layers(layers: int, modules: int) -> tuple[int, ...]:
+    """As many evenly spaced layers (0-based) as there are modules, the last one among them."""
+    return tuple((module + 1) * layers // modules - 1 for module in range(modules))
 
 
 class GazeResampler(nn.Module):

@@ -125,7 +125,8 @@ def graph_cases(models: Models, reference: ReferenceModel) -> list[GraphCase]:
             for gaze, encoding in gazes.items()
         }
         visual = reference.visual(torch.from_numpy(clip.pair(step)))
-        kept = {gaze: values[:-1].numpy() for gaze, values in residuals.items()}
+        rows = _kept_modules(models, reference)
+        kept = {gaze: values[rows].numpy() for gaze, values in residuals.items()}
         cases.append(GraphCase(name, clip, step, gazes, features.numpy(), visual.numpy(), kept))
     return cases
 
@@ -172,7 +173,10 @@ def check_decoder(models: Models, reference: ReferenceModel) -> Iterator[ParityF
     yield ParityFigure(
         names.DECODER, "a residual changes the logits", change, LEAST_CHANGE, must_change=True
     )
-    pruned = [_without_last_module(step) for step in steps]
+    rows = _kept_modules(models, reference)
+    if len(rows) == len(reference.resampler.geometry.injected_layers):
+        return  # none stands at the last layer
+    pruned = [_without_pruned(step, rows) for step in steps]
     unchanged = reference_logits(models, reference, clip, pruned)
     dead = float(np.abs(unchanged - gazed).max())
     yield ParityFigure(names.DECODER, "the last layer's residual changes nothing", dead, 0.0)
@@ -231,8 +235,15 @@ def figure(
     return ParityFigure(graph, case, difference, tolerance * max(1.0, size))
 
 
-def _without_last_module(step: ReferenceStep) -> ReferenceStep:
+def _kept_modules(models: Models, reference: ReferenceModel) -> list[int]:
+    """The modules of the resampler whose residuals the bundle has."""
+    kept = models.bundle.manifest.geometry.resampler.injected_layers
+    layers = reference.resampler.geometry.injected_layers
+    return [module for module, layer in enumerate(layers) if layer in kept]
+
+
+def _without_pruned(step: ReferenceStep, kept: list[int]) -> ReferenceStep:
     assert step.residuals is not None
-    kept = step.residuals.clone()
-    kept[-1] = 0.0
-    return replace(step, residuals=kept)
+    residuals = torch.zeros_like(step.residuals)
+    residuals[kept] = step.residuals[kept]
+    return replace(step, residuals=residuals)

@@ -192,7 +192,11 @@ def _merge_lora(
     if not gaze.lora:
         return model
     config = LoraConfig(
-        r=gaze.rank, lora_alpha=gaze.alpha, target_modules=["q_proj", "v_proj"], lora_dropout=0.0
+        r=gaze.rank,
+        lora_alpha=gaze.alpha,
+        use_rslora=gaze.rank_stabilised,
+        target_modules=["q_proj", "v_proj"],
+        lora_dropout=0.0,
     )
     adapted = get_peft_model(model, config)
     for layer, block in enumerate(adapted.model.model.language_model.layers):

@@ -54,7 +54,8 @@ class TorchModels:
         encoder = load_vjepa(vjepa, side * PATCH)
         if encoder.geometry.side != side:
             raise CheckpointError(f"{vjepa}: its patches are not of {PATCH} pixels")
-        return cls(bundle, ReferenceModel.load(qwen, encoder, load_gaze(gaze)))
+        layers = bundle.manifest.provenance.injection.layers
+        return cls(bundle, ReferenceModel.load(qwen, encoder, load_gaze(gaze, layers)))
 
     def features(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""

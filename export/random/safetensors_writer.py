@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from export import files
+
 TYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16"}
 ALIGNMENT = 8
 
@@ -45,7 +47,7 @@ def write_shards(
         weight_map |= dict.fromkeys(shard, file)
     total = sum(map(math.prod, shapes.values())) * dtype.itemsize
     content = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    index.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    files.write(index, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _shards(shapes: Mapping[str, Shape], dtype: torch.dtype, limit: int) -> list[dict[str, Shape]]:
@@ -65,7 +67,7 @@ def _shards(shapes: Mapping[str, Shape], dtype: torch.dtype, limit: int) -> list
 def _write_shard(
     path: Path, shapes: Mapping[str, Shape], dtype: torch.dtype, pieces: Pieces, advance: Advance
 ) -> None:
-    with path.open("wb") as file:
+    with files.writing(path) as file:
         header = _header(shapes, dtype)
         file.write(len(header).to_bytes(8, "little") + header)
         for name, shape in shapes.items():

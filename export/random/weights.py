@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from export.checkpoints.common import CheckpointError
+from export import files
+from export.checkpoints.common import CheckpointError, write_tensor_file
 from export.checkpoints.gaze import GEOMETRY_KEYS
 from export.checkpoints.qwen import VISION
 from export.checkpoints.qwen_config import MODEL_TYPE, DecoderGeometry, VisionGeometry
@@ -39,7 +40,8 @@ from export.random.tokenizer import (
 )
 
 LORA_RANK, LORA_ALPHA = 8, 16.0
-WHOLE_FILE = "drawn.txt"  # what the checkpoints beside it were drawn from, all of them whole
+WHOLE_FILE = "drawn.txt"  # what the checkpoints beside it were drawn from, and their sizes
+DRAWING = 2  # rises when the same seed gives other checkpoints
 FLOAT_BYTES = 4  # of the encoder and the gaze checkpoint
 
 Progress = Callable[[int, int], None]
@@ -60,20 +62,27 @@ def write_random(
 ) -> RandomCheckpoints:
     """Write the checkpoints of one of SHAPES into `folder`; the same seed gives the same bytes.
 
-    What was written whole from the same shape and seed is left as it is. `progress(done, total)`
-    hears of bytes written. Raises CheckpointError for an unknown shape and where the disk is too
-    small.
+    What was written whole from the same shape and seed is left as it is, for as long as no file is
+    gone or of another size. `progress(done, total)` hears of bytes written. Raises CheckpointError
+    for an unknown shape and where the disk is too small.
     """
     if shape not in SHAPES:
         raise CheckpointError(f"unknown shape {shape!r}: choose one of {', '.join(SHAPES)}")
     writer = _Writer(SHAPES[shape], seed, folder, progress)
-    whole, origin = folder / WHOLE_FILE, f"{SHAPES[shape]} seed {seed}\n"
-    if whole.is_file() and whole.read_text(encoding="utf-8") == origin:
+    whole, origin = folder / WHOLE_FILE, f"{SHAPES[shape]} seed {seed}, drawing {DRAWING}"
+    if whole.is_file() and whole.read_bytes() == _record(origin, folder):
         return writer.files
     whole.unlink(missing_ok=True)
     writer.write()
-    whole.write_text(origin, encoding="utf-8")
+    files.write(whole, _record(origin, folder))
     return writer.files
+
+
+def _record(origin: str, folder: Path) -> bytes:
+    """What the checkpoints of a folder were drawn from, and how large their files are."""
+    drawn = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != WHOLE_FILE)
+    sizes = [f"{path.relative_to(folder)} {path.stat().st_size}" for path in drawn]
+    return "\n".join([origin, *sizes, ""]).encode()
 
 
 class _Writer:
@@ -124,17 +133,22 @@ class _Writer:
 
     def _write_vjepa(self) -> None:
         encoder = {f"module.backbone.{name}": tensor for name, tensor in self._draw(self._vjepa)}
-        torch.save({ENCODER_KEY: encoder}, self.files.vjepa_file)
+        write_tensor_file(self.files.vjepa_file, {ENCODER_KEY: encoder})
 
     def _write_gaze(self) -> None:
         geometry = self._shape.resampler
+        state = dict(self._draw(self._gaze))
+        # Training moves the amplitudes of the injected layers only.
+        injected = list(geometry.injected_layers)
+        amplitude = torch.ones_like(state["amplitude"])
+        amplitude[injected] = state["amplitude"][injected]
         content = {
-            "state_dict": dict(self._draw(self._gaze)),
+            "state_dict": state | {"amplitude": amplitude},
             "config": {key: getattr(geometry, key) for key in GEOMETRY_KEYS},
             "lora_state_dict": dict(self._draw(self._lora)),
             "lora_config": {"rank": LORA_RANK, "alpha": LORA_ALPHA},
         }
-        torch.save(content, self.files.gaze_file)
+        write_tensor_file(self.files.gaze_file, content)
 
     def _draw(self, shapes: Mapping[str, Shape]) -> list[tuple[str, torch.Tensor]]:
         drawn = [(name, random_tensor(name, shape, self._seed)) for name, shape in shapes.items()]
@@ -253,4 +267,4 @@ def _generation_config(tokenizer: Tokenizer) -> dict[str, object]:
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    files.write(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
 Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
@@ -117,10 +117,14 @@ class VJepaShape:
 
 @dataclass(frozen=True, slots=True)
 class ResamplerShape:
-    """The injected layers (0-based) that were kept, the one pruned, and the encoding's width."""
+    """The injected layers (0-based) that were kept, the one pruned, and the encoding's width.
+
+    `pruned_layer`: the last of the decoder, where the residual reaches no logit; None where no
+    module stands there.
+    """
 
     injected_layers: tuple[int, ...]
-    pruned_layer: int
+    pruned_layer: int | None
     width: int
     blocks: int
 
@@ -231,12 +235,25 @@ class Quantization:
 
 
 @dataclass(frozen=True, slots=True)
+class Injection:
+    """The decoder layer (0-based) of every module of the resampler, and how it is known.
+
+    By the amplitudes that training moved, by a statement of whoever exported (`--layers`), or not
+    at all: assumed to be evenly spaced.
+    """
+
+    layers: tuple[int, ...]
+    known_by: Literal["amplitudes", "stated", "assumed"]
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a bundle comes from: sha256 of the checkpoint files, versions of the tools."""
 
     checkpoints: dict[str, str]
     tools: dict[str, str]
     weights: Literal["trained", "random"]
+    injection: Injection
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def test_the_resampler_holds_the_tensors_and_sizes_of_the_file(load, content):
     content["config"] |= {"gaze_input": "coord_pe", "per_layer": True, "version": "gazelens"}
     gaze = load()
     assert gaze.resampler.geometry == ResamplerGeometry(
-        d_vjepa=64, d_llm=64, n_layers=8, n_latents=8, d_latent=32, n_blocks=2
+        d_vjepa=64, d_llm=64, n_layers=8, n_latents=8, d_latent=32, n_blocks=2, layers=(1, 3, 5, 7)
     )
     state = gaze.resampler.state_dict()
     assert set(state) == set(content["state_dict"])

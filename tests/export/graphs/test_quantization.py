@@ -1,10 +1,12 @@
 """Every precision of the decoder: the engine multiplies with the matrix that is stored."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
+from export.checkpoints.common import CheckpointError
 from export.graphs import quantization
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from export.graphs.matrices import FourBits
@@ -121,3 +123,36 @@ def test_what_rounding_cost_is_kept_with_the_graph(tmp_path):
     later.resume(writer.facts())
     assert later.summary() == writer.summary()
     assert later.summary().errors["down_proj"] > 0.05
+
+
+@pytest.mark.parametrize(("kind", "accumulation", "bound"), PRECISIONS)
+@pytest.mark.parametrize("name", ["layers.0.mlp.down_proj", "layers.0.self_attn.v_proj", "lm_head"])
+def test_what_a_matrix_takes_is_known_before_it_is_written(
+    tmp_path, kind, accumulation, bound, name
+):
+    weight = matrix(48, 130)
+    writer = linears(kind, accumulation)
+    with GraphWriter(tmp_path, "product") as graph:
+        writer.linear(graph, name, "x", weight, "y")
+        graph.save([], [])
+    stored = onnx.load(tmp_path / "product.onnx", load_external_data=False).graph.initializer
+    lengths = [
+        int(entry.value)
+        for tensor in stored
+        for entry in tensor.external_data
+        if entry.key == "length"
+    ]
+    assert writer.stored_bytes(f"{name}.weight", (48, 130)) == sum(lengths)
+
+
+@pytest.mark.parametrize("kind", ["float32", "fp16", "int4", "int8"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_matrix_with_a_value_that_is_no_number_is_not_written(tmp_path, kind, value):
+    weight = matrix(48, 130)
+    weight[3, 5] = value
+    with (
+        GraphWriter(tmp_path, "product") as graph,
+        pytest.raises(CheckpointError, match=f"{NAME}: its values can't be stored as {kind}"),
+    ):
+        linears(kind).linear(graph, NAME, "x", weight, "y")
+    assert (tmp_path / "product.onnx.data").stat().st_size == 0

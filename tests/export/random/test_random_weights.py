@@ -16,6 +16,7 @@ from export.checkpoints.vjepa import load_vjepa
 from export.random.shapes import SHAPES
 from export.random.tensors import PIECE, random_pieces, random_tensor
 from export.random.weights import WHOLE_FILE, write_random
+from runtime.bundle.manifest import Injection
 
 # Parameters of the published models: Qwen2.5-0.5B (its decoder alone), Qwen2.5-VL-3B and 7B.
 DECODER_PARAMETERS = {"0.5b": 494_032_768}
@@ -191,6 +192,25 @@ def test_what_is_whole_is_not_drawn_again(tmp_path):
     assert again == written and not heard
     write_random("tiny", 2, tmp_path, lambda done, total: heard.append(done))
     assert heard
+
+
+@pytest.mark.parametrize("name", ["vjepa.pt", "qwen/model-00002-of-00003.safetensors"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_was_cut_or_deleted_is_drawn_again(written, tmp_path, name, cut):
+    write_random("tiny", 3, tmp_path)
+    path = tmp_path / name
+    if cut:
+        path.write_bytes(path.read_bytes()[:-7])
+    else:
+        path.unlink()
+    write_random("tiny", 3, tmp_path)
+    assert files_of(tmp_path) == files_of(written.vjepa_file.parent)
+
+
+def test_amplitudes_are_those_of_a_training_that_injects_there(written):
+    amplitude = torch.load(written.gaze_file, weights_only=True)["state_dict"]["amplitude"]
+    assert torch.nonzero(amplitude != 1).flatten().tolist() == [1, 3, 5, 7]
+    assert load_gaze(written.gaze_file).injection == Injection((1, 3, 5, 7), "amplitudes")
 
 
 def test_an_unknown_shape_and_a_full_disk_are_refused(tmp_path, monkeypatch):

@@ -1,0 +1,85 @@
+"""Folders and names of every kind: what is printed is what was given, and no name is empty."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from export.__main__ import main
+from runtime.bundle.manifest import Injection
+
+
+class FakeBuilder:
+    """Stands where a builder stands; remembers what it was to build."""
+
+    injection = Injection((6, 13, 20, 27), "stated")
+    built = SimpleNamespace()
+
+    def __init__(self, checkpoints, folder, name, settings, linears):
+        FakeBuilder.built = SimpleNamespace(checkpoints=checkpoints, folder=folder, name=name)
+
+    def inspect(self, progress):
+        progress("[/x]", 0.5)
+
+    def write_graphs(self, progress):
+        (self.built.folder / "bundle.json").touch()
+
+    def compare(self, memory):
+        return iter(())
+
+    def sign(self, parity):
+        pass
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    monkeypatch.setattr("export.builder.BundleBuilder", FakeBuilder)
+    (tmp_path / "place").mkdir()
+    monkeypatch.chdir(tmp_path / "place")
+    return FakeBuilder
+
+
+@pytest.mark.parametrize("name", ["a [/x] b", "[bold]", "ein Bündel", "-", "a\\[b", "%s {x}"])
+def test_a_folder_is_printed_as_it_is(built, capsys, name):
+    given = ["--qwen", "q", "--vjepa", "v", "--gaze", "g", f"--out={name}"]
+    assert main([*given, "--layers", "6,13,20,27"]) == 0
+    errors = capsys.readouterr().err
+    assert errors.splitlines()[-1] == f"{name}: 0 comparisons with PyTorch hold"
+    assert "gaze enters after layers 6, 13, 20, 27: as --layers says" in errors
+    assert built.built.name == Path(name).name
+    assert built.built.checkpoints.layers == (6, 13, 20, 27)
+
+
+@pytest.mark.parametrize(
+    ("out", "name"), [(".", "place"), ("x/..", "place"), ("./y/", "y"), ("../place", "place")]
+)
+def test_random_checkpoints_lie_beside_a_folder_of_any_spelling(built, tmp_path, out, name):
+    (tmp_path / "place" / "x").mkdir()
+    assert main(["--random", "tiny", "--out", out]) == 0
+    assert built.built.name == name
+    beside = (tmp_path / "place" / out).resolve().with_name(f"{name}-checkpoints")
+    assert built.built.checkpoints.qwen == beside / "qwen"
+    assert (beside / "drawn.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--random", "tiny", "--out", "/"],
+        ["--random", "tiny", "--out", "a\udcffb"],
+        ["--random", "tiny", "--out", "a\nb"],
+        ["--random", "tiny", "--out", "a", "--name", "a\x1b[2J"],
+        ["--random", "tiny", "--out", "a", "--layers", "1,3,5,7"],
+        *(
+            ["--qwen", "q", "--vjepa", "v", "--gaze", "g", "--out", "a", f"--layers={layers}"]
+            for layers in ("", "x", "6,13,20,27.0", "13,6,20,27", "6,6,13,20", "-1,2,3,4")
+        ),
+    ],
+)
+def test_what_can_not_be_a_name_or_layers_is_refused(built, tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+    assert not list((tmp_path / "place").iterdir())
