@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 import onnx
-from tokenizers import Tokenizer
 
+from export.checkpoints.chat import read_prompt
 from export.checkpoints.common import CheckpointError, sha256
 from export.checkpoints.gaze import GazeCheckpoint, check_fit, load_gaze
+from export.checkpoints.pictures import read_pictures
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
 from export.graphs.decoder import DecoderEmitter, write_embeddings
@@ -37,7 +38,6 @@ from runtime.bundle.manifest import (
     Manifest,
     ParityFigure,
     PositionRule,
-    PromptPieces,
     Provenance,
     Quantization,
     ResamplerShape,
@@ -46,15 +46,9 @@ from runtime.bundle.manifest import (
     VisionShape,
     VJepaShape,
 )
-from runtime.bundle.opening import Bundle, file_spec, write_manifest
+from runtime.bundle.opening import Bundle, file_spec, read_tokenizer, write_manifest
 from runtime.model.models import Models
 
-SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
-BEFORE_VIDEO = SYSTEM + "<|vision_start|>"
-AFTER_VIDEO = "<|vision_end|>"
-BEFORE_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
-STOPS = ("<|im_end|>", "<|endoftext|>")
-LETTERS = "ABCDEFGH"
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
 Progress = Callable[[str, float], None]
 TOOLS = ("torch", "transformers", "peft", "onnx", "onnxscript", "onnxruntime", "tokenizers")
@@ -98,6 +92,10 @@ class BundleBuilder:
         self._tokenizer_file = checkpoints.qwen / names.TOKENIZER_FILE
         if not self._tokenizer_file.is_file():
             raise CheckpointError(f"{checkpoints.qwen}: it has no {names.TOKENIZER_FILE}")
+        self._prompt = read_prompt(checkpoints.qwen, read_tokenizer(self._tokenizer_file))
+        self._pictures = read_pictures(checkpoints.qwen, self._qwen.vision)
+        token = self._qwen.vision.patch * self._qwen.vision.merge
+        self._pictures.check(settings.live_height * token, settings.live_width * token)
         *kept, self._pruned = self._gaze.resampler.geometry.injected_layers
         self._kept = tuple(kept)
         if self._pruned != self._qwen.decoder.layers - 1:
@@ -142,7 +140,8 @@ class BundleBuilder:
         export_gaze_half(self._gaze.resampler, self._kept, self._folder)
 
     def _write_vision(self, progress: Share) -> None:
-        VisionEmitter(self._qwen.vision_state(), self._qwen.vision).emit(self._folder)
+        state, size = self._qwen.vision_state(), self._qwen.vision
+        VisionEmitter(state, size, self._pictures).emit(self._folder)
 
     def _write_decoder(self, progress: Share) -> None:
         emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, self._linears)
@@ -203,7 +202,7 @@ class BundleBuilder:
             geometry=self._geometry(),
             graphs={graph: _graph_spec(self._folder, graph) for graph in names.GRAPHS},
             positions=PositionRule(self._qwen.vision.tokens_per_second),
-            prompt=prompt_pieces(Tokenizer.from_file(str(self._tokenizer_file))),
+            prompt=self._prompt,
             settings=self._settings,
             quantization=self._quantization(),
             provenance=self._provenance,
@@ -258,26 +257,6 @@ class BundleBuilder:
         hashes["gaze"] = sha256(self._sources.gaze)
         tools = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
         return Provenance(hashes, tools, self._sources.weights)
-
-
-def prompt_pieces(tokenizer: Tokenizer) -> PromptPieces:
-    """The token ids of Qwen2.5-VL's chat template. Raises CheckpointError without its tokens."""
-    letters = {letter: _ids(tokenizer, letter) for letter in LETTERS}
-    single = {letter: ids[0] for letter, ids in letters.items() if len(ids) == 1}
-    stops = [tokenizer.token_to_id(stop) for stop in STOPS]
-    if None in stops or not {"A", "B", "C", "D"} <= set(single):
-        raise CheckpointError("the tokenizer is not Qwen2.5-VL's: its special tokens are missing")
-    return PromptPieces(
-        before_video=_ids(tokenizer, BEFORE_VIDEO),
-        after_video=_ids(tokenizer, AFTER_VIDEO),
-        before_answer=_ids(tokenizer, BEFORE_ANSWER),
-        letters=single,
-        stop=tuple(stop for stop in stops if stop is not None),
-    )
-
-
-def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def _graph_spec(folder: Path, graph: str) -> GraphSpec:

@@ -27,7 +27,7 @@ class DecoderWeights:
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """Read one decoder tensor by its canonical name, cast to `dtype` or as stored.
 
-        The merge itself is done in float32 whatever the types.
+        The merge is done in float32 whatever the types, and what is merged stays so by default.
         """
         pair = None
         if self._gaze is not None and self._gaze.lora and (match := ADAPTED.match(name)):
@@ -36,7 +36,7 @@ class DecoderWeights:
             return self._qwen.tensor(name, dtype)
         stored = self._qwen.tensor(name)
         merged = stored.float() + self._gaze.lora_scale * (pair.up @ pair.down)
-        return merged.to(dtype or stored.dtype)
+        return merged if dtype is None else merged.to(dtype)
 
 
 class RoundedWeights:

@@ -23,6 +23,7 @@ from export.checkpoints.qwen_config import MODEL_TYPE, DecoderGeometry, VisionGe
 from export.checkpoints.vjepa import ENCODER_KEY
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import VJepaEncoder, VJepaGeometry
+from export.random.pictures import write_pictures
 from export.random.safetensors_writer import Shape, write_shards
 from export.random.shapes import CORPUS, SHAPES, RandomShape
 from export.random.tensors import random_pieces, random_tensor
@@ -67,7 +68,7 @@ def write_random(
     if shape not in SHAPES:
         raise CheckpointError(f"unknown shape {shape!r}: choose one of {', '.join(SHAPES)}")
     writer = _Writer(SHAPES[shape], seed, folder, progress)
-    whole, origin = folder / WHOLE_FILE, f"{SHAPES[shape]} seed {seed}\n"
+    whole, origin = folder / WHOLE_FILE, f"{SHAPES[shape]} seed {seed}, with pictures\n"
     if whole.is_file() and whole.read_text(encoding="utf-8") == origin:
         return writer.files
     whole.unlink(missing_ok=True)
@@ -113,6 +114,7 @@ class _Writer:
         write_tokenizer(tokenizer, folder)
         _write_json(folder / "config.json", _config(shape, tokenizer))
         _write_json(folder / "generation_config.json", _generation_config(tokenizer))
+        write_pictures(folder, shape.vision)
         write_shards(
             folder,
             self._qwen,

@@ -1,0 +1,82 @@
+"""The oracle of an export: everything of the checkpoints read a second time, not by our code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from export.checkpoints.pictures import PictureRule
+from export.checkpoints.qwen import QwenCheckpoint
+from export.graphs.weights import DecoderWeights
+from export.modules.resampler import GazeResampler
+from export.modules.vjepa import VJepaEncoder
+from export.parity.pictures import Pictures, compare_pictures
+from export.parity.positions import compare_positions
+from export.parity.reading import compare_config, compare_tensors
+from export.parity.released_encoder import ReleasedEncoder
+from export.parity.released_gaze import ReleasedGaze
+from export.parity.second_readings import compare_encoder, compare_gaze
+from export.parity.text import checkpoint_tokenizer, compare_text
+from export.parity.transformers_reading import TransformersReading
+from runtime.bundle.manifest import DecoderShape, ParityFigure, PositionRule, PromptPieces
+
+
+@dataclass(frozen=True, eq=False)
+class OurReading:
+    """What an export is made from, as our code reads it. `live`: pixels of a live frame."""
+
+    qwen: QwenCheckpoint
+    weights: DecoderWeights
+    vjepa: VJepaEncoder
+    resampler: GazeResampler
+    pictures: PictureRule
+    tokenizer: Tokenizer
+    prompt: PromptPieces
+    decoder: DecoderShape
+    positions: PositionRule
+    live: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """The same files as transformers and peft read them, or a second reading where they can't."""
+
+    folder: Path
+    reading: TransformersReading
+    encoder: ReleasedEncoder
+    gaze: ReleasedGaze
+    pictures: Pictures
+    tokenizer: Any
+
+    @classmethod
+    def read(
+        cls, qwen: Path, vjepa: Path, pixels: int, gaze: Path, injected_layers: tuple[int, ...]
+    ) -> Oracle:
+        """`pixels` of the encoder's frames and `injected_layers` are said by no file.
+
+        Raises CheckpointError where transformers can't read the folder.
+        """
+        return cls(
+            qwen,
+            TransformersReading.of(qwen),
+            ReleasedEncoder(vjepa, pixels),
+            ReleasedGaze(gaze, injected_layers),
+            Pictures(qwen),
+            checkpoint_tokenizer(qwen),
+        )
+
+    def compare(self, ours: OurReading) -> Iterator[ParityFigure]:
+        """Reading with reading and text with text: nothing here is rounded or compiled."""
+        model = self.reading.model
+        yield from compare_config(ours.qwen, model)
+        yield from compare_tensors(ours.qwen, ours.weights, self.reading, self.gaze)
+        yield from compare_encoder(ours.vjepa, self.encoder)
+        yield from compare_gaze(ours.resampler, self.gaze)
+        yield from compare_positions(ours.decoder, ours.positions, ours.prompt, model)
+        stops = model.generation_config.eos_token_id
+        yield from compare_text(ours.tokenizer, ours.prompt, self.tokenizer, stops)
+        yield from compare_pictures(ours.pictures, self.pictures, ours.live)
