@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.checkpoints.gaze import load_gaze
-from export.checkpoints.vjepa import load_vjepa
 from export.parity.reference import ReferenceModel, ReferenceStep
+from export.parity.torch_models import all_injected
 from runtime.answers.questions import Asker, Question
 from runtime.bundle.opening import Bundle
 from runtime.stream.sampling import FRAMES_PER_STEP, MOST_FRAMES, vjepa_indices
@@ -31,9 +30,13 @@ class ReleasedInTorch:
         Raises RuntimeFault for checkpoints that can't be read.
         """
         geometry = bundle.manifest.geometry
-        vjepa = load_vjepa(checkpoints / "vjepa.pt", pixels=geometry.vjepa.side * PATCH)
-        gaze = load_gaze(checkpoints / "gazeqwen.pt")
-        self._model = ReferenceModel.load(checkpoints / "qwen", vjepa, gaze)
+        self._model = ReferenceModel.load(
+            checkpoints / "qwen",
+            checkpoints / "vjepa.pt",
+            geometry.vjepa.side * PATCH,
+            checkpoints / "gazeqwen.pt",
+            all_injected(bundle.manifest),
+        )
         self._grid = grid
         self._before = bundle.manifest.prompt.before_video
         self._after = Asker(bundle).tokens(question).tolist()

@@ -188,10 +188,10 @@ def _progress(console: Console) -> Progress:
 def _parity_line(figure: ParityFigure) -> str:
     sign = "at least" if figure.must_change else "at most"
     state = "holds" if figure.holds else "FAILS"
-    return (
-        f"{state}: {figure.graph}, {figure.case}: {figure.difference:.2e} "
-        f"({sign} {figure.bound:.2e})"
-    )
+    told = f"{state}: {figure.graph}, {figure.case}"
+    if figure.holds and figure.bound == 0:  # nothing was allowed to differ, and nothing does
+        return told
+    return f"{told}: {figure.difference:.2e} ({sign} {figure.bound:.2e})"
 
 
 if __name__ == "__main__":

@@ -21,20 +21,19 @@ from export.checkpoints.pictures import read_pictures
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
 from export.graphs.decoder import DecoderEmitter, write_embeddings
+from export.graphs.graph_writer import graph_spec
 from export.graphs.quantization import Linears
 from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
 from export.graphs.vision import VisionEmitter
 from export.graphs.weights import DecoderWeights, RoundedWeights
 from export.journal import Journal
 from export.modules.vjepa import VJepaEncoder
-from export.parity.graphs import BriefEngine, check_decoder, check_graphs, graph_cases
-from export.parity.layers import check_layers
-from export.parity.reference import ReferenceModel
+from export.parity.comparison import compare_by_layers, compare_whole
+from export.parity.reading.oracle import Oracle, OurReading
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import (
     DecoderShape,
     Geometry,
-    GraphSpec,
     Manifest,
     ParityFigure,
     PositionRule,
@@ -42,12 +41,10 @@ from runtime.bundle.manifest import (
     Quantization,
     ResamplerShape,
     Settings,
-    TensorSpec,
     VisionShape,
     VJepaShape,
 )
 from runtime.bundle.opening import Bundle, file_spec, read_tokenizer, write_manifest
-from runtime.model.models import Models
 
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
 Progress = Callable[[str, float], None]
@@ -96,6 +93,7 @@ class BundleBuilder:
         self._pictures = read_pictures(checkpoints.qwen, self._qwen.vision)
         token = self._qwen.vision.patch * self._qwen.vision.merge
         self._pictures.check(settings.live_height * token, settings.live_width * token)
+        self._positions = PositionRule(self._qwen.vision.tokens_per_second)
         *kept, self._pruned = self._gaze.resampler.geometry.injected_layers
         self._kept = tuple(kept)
         if self._pruned != self._qwen.decoder.layers - 1:
@@ -155,29 +153,43 @@ class BundleBuilder:
         shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
 
     def compare(self, memory: int) -> Iterator[ParityFigure]:
-        """Compare with PyTorch what was written.
+        """Compare what was read with other readings, and what was written with PyTorch.
 
         `memory`: where the whole model takes more bytes than this, the decoder is compared layer by
         layer instead of as a whole, and one graph is loaded at a time.
         """
+        sources, layers = self._sources, self._gaze.resampler.geometry.injected_layers
+        oracle = Oracle.read(
+            sources.qwen, sources.vjepa, sources.vjepa_pixels, sources.gaze, layers
+        )
+        ours, agreed = self._reading(), True
+        for figure in oracle.compare(ours):
+            agreed &= figure.holds
+            yield figure
+        if not agreed:  # what was made from another reading need not even run
+            return
         bundle = Bundle(self._folder, self._unsigned())
         rounded = RoundedWeights(self._weights, self._linears)
         if self._whole_bytes() <= memory:
-            models = Models(bundle)
-            whole = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
-            yield from check_graphs(models, graph_cases(models, whole))
-            if self._linears.precision.kind != "float32":
-                whole.replace_decoder(rounded.tensor)
-            yield from check_decoder(models, whole)
-            return
-        models = Models(bundle, load=BriefEngine)
-        # The other graphs need no decoder: the reference is built around an empty one. It is gone
-        # before the engines come: two vision towers in float32 are five gigabytes.
-        reference = ReferenceModel.without_decoder(self._qwen, self._vjepa, self._gaze)
-        cases = graph_cases(models, reference)
-        del reference
-        yield from check_graphs(models, cases)
-        yield from check_layers(bundle, rounded, self._qwen.decoder)
+            yield from compare_whole(bundle, ours, oracle, rounded, sources.vjepa, sources.gaze)
+        else:
+            yield from compare_by_layers(bundle, ours, oracle, rounded)
+
+    def _reading(self) -> OurReading:
+        """What the graphs were made from, to be compared with other readings of the files."""
+        token = self._qwen.vision.patch * self._qwen.vision.merge
+        return OurReading(
+            self._qwen,
+            self._weights,
+            self._vjepa,
+            self._gaze.resampler,
+            self._pictures,
+            read_tokenizer(self._tokenizer_file),
+            self._prompt,
+            self._geometry().decoder,
+            self._positions,
+            (self._settings.live_height * token, self._settings.live_width * token),
+        )
 
     def sign(self, parity: tuple[ParityFigure, ...]) -> Manifest:
         """Hash every file and write the manifest: from here on the folder is a bundle."""
@@ -200,8 +212,8 @@ class BundleBuilder:
             format=names.FORMAT_VERSION,
             name=self._name,
             geometry=self._geometry(),
-            graphs={graph: _graph_spec(self._folder, graph) for graph in names.GRAPHS},
-            positions=PositionRule(self._qwen.vision.tokens_per_second),
+            graphs={graph: graph_spec(self._folder, graph) for graph in names.GRAPHS},
+            positions=self._positions,
             prompt=self._prompt,
             settings=self._settings,
             quantization=self._quantization(),
@@ -257,19 +269,3 @@ class BundleBuilder:
         hashes["gaze"] = sha256(self._sources.gaze)
         tools = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
         return Provenance(hashes, tools, self._sources.weights)
-
-
-def _graph_spec(folder: Path, graph: str) -> GraphSpec:
-    model = onnx.load(folder / f"{graph}.onnx", load_external_data=False).graph
-    return GraphSpec(
-        f"{graph}.onnx",
-        tuple(_tensor_spec(info) for info in model.input),
-        tuple(_tensor_spec(info) for info in model.output),
-    )
-
-
-def _tensor_spec(info: onnx.ValueInfoProto) -> TensorSpec:
-    tensor = info.type.tensor_type
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    shape = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
-    return TensorSpec(info.name, kind, shape)

@@ -46,6 +46,11 @@ class RoundedWeights:
         self._weights = weights
         self._linears = linears
 
+    @property
+    def changes(self) -> bool:
+        """Whether they differ from the weights as they were read."""
+        return self._linears.precision.kind != "float32"
+
     def tensor(self, name: str) -> Tensor:
         """One decoder tensor by its canonical name, float32."""
         if name == EMBEDDINGS:

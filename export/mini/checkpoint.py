@@ -15,7 +15,7 @@ from export.checkpoints.vjepa import ENCODER_KEY
 from export.mini.lora import PROJECTIONS, LowRank
 from export.mini.model import MiniModel
 from export.mini.sizes import LORA_ALPHA, LORA_RANK, qwen_config
-from export.parity.reference import quiet
+from export.parity.reading.transformers_reading import quiet
 from export.random.pictures import write_pictures
 from export.random.tokenizer import write_tokenizer
 

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from export.checkpoints.common import CheckpointError, sha256
-from export.checkpoints.gaze import load_gaze
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
 from export.parity.reference import ReferenceModel, ReferenceStep
+from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import Bundle
 from runtime.errors import QuestionError
 
@@ -51,10 +51,10 @@ class TorchModels:
         """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others."""
         _check_origin(bundle, qwen, vjepa, gaze)
         side = bundle.manifest.geometry.vjepa.side
-        encoder = load_vjepa(vjepa, side * PATCH)
-        if encoder.geometry.side != side:
+        if load_vjepa(vjepa, side * PATCH).geometry.side != side:
             raise CheckpointError(f"{vjepa}: its patches are not of {PATCH} pixels")
-        return cls(bundle, ReferenceModel.load(qwen, encoder, load_gaze(gaze)))
+        layers = all_injected(bundle.manifest)
+        return cls(bundle, ReferenceModel.load(qwen, vjepa, side * PATCH, gaze, layers))
 
     def features(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""
@@ -155,6 +155,12 @@ class TorchContext:
                 f"({self._capacity - self.room} of {self._capacity} are taken): "
                 "ask a shorter question"
             )
+
+
+def all_injected(manifest: Manifest) -> tuple[int, ...]:
+    """The injected layers of all modules, that of the pruned one too."""
+    shape = manifest.geometry.resampler
+    return (*shape.injected_layers, shape.pruned_layer)
 
 
 def _check_origin(bundle: Bundle, qwen: Path, vjepa: Path, gaze: Path) -> None:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from export.parity.transformers_reading import quiet
+from export.parity.reading.transformers_reading import quiet
 
 PROJECTIONS = ("q_proj", "v_proj")
 

@@ -11,8 +11,8 @@ from transformers import AutoTokenizer
 
 from export.checkpoints.chat import VIDEO
 from export.checkpoints.common import CheckpointError, read_json
-from export.parity.findings import MOST_NAMED, agreed, differs, entries
-from export.parity.transformers_reading import ORACLE, quiet
+from export.parity.reading.findings import MOST_NAMED, agreed, differs, entries
+from export.parity.reading.transformers_reading import ORACLE, quiet
 from runtime.answers.questions import Question, alert_question, question_tokens
 from runtime.bundle.manifest import ParityFigure, PromptPieces
 
@@ -118,9 +118,7 @@ def _difference(
     after, ours = ids[place + 1 :], question_tokens(tokenizer, prompt, question).tolist()
     if ours != after:
         return f"{told} is {len(ours)} tokens here and {len(after)}, or other ones, in {ORACLE}"
-    spoken = theirs.decode(
-        after, skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
+    spoken = theirs.decode(after, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if tokenizer.decode(ours) != spoken:
         return f"the tokens of {told} read {tokenizer.decode(ours)!r} here, else {spoken!r}"
     return ""

@@ -137,7 +137,9 @@ class _Withheld:
 
 def _source(parameter: Tensor, places: Sequence[StoredTensor]) -> StoredTensor | None:
     """The stored tensor whose number fills a parameter; None where it is not one number."""
-    if any(step for step, size in zip(parameter.stride(), parameter.shape, strict=True) if size > 1):
+    if any(
+        step for step, size in zip(parameter.stride(), parameter.shape, strict=True) if size > 1
+    ):
         return None
     return places[int(parameter[(0,) * parameter.ndim])]
 

@@ -18,9 +18,9 @@ from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.qwen_config import DecoderGeometry, VisionGeometry
 from export.graphs.quantization import ROWS
 from export.graphs.weights import DecoderWeights
-from export.parity.findings import MOST_NAMED, agreed, differs, entries
-from export.parity.released_gaze import ReleasedGaze
-from export.parity.transformers_reading import ORACLE, StoredTensor, TransformersReading
+from export.parity.reading.findings import MOST_NAMED, agreed, differs, entries
+from export.parity.reading.released_gaze import ReleasedGaze
+from export.parity.reading.transformers_reading import ORACLE, StoredTensor, TransformersReading
 from runtime.bundle.manifest import ParityFigure
 
 READING = "reading"

@@ -18,8 +18,8 @@ from transformers import AutoImageProcessor
 
 from export.checkpoints.common import CheckpointError
 from export.checkpoints.pictures import PictureRule
-from export.parity.findings import agreed, entries
-from export.parity.transformers_reading import ORACLE, quiet
+from export.parity.reading.findings import agreed, entries
+from export.parity.reading.transformers_reading import ORACLE, quiet
 from runtime.bundle.manifest import ParityFigure
 
 PICTURES = "pictures"

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from export.parity.findings import agreed, entries
-from export.parity.transformers_reading import ORACLE
+from export.parity.reading.findings import agreed, entries
+from export.parity.reading.transformers_reading import ORACLE
 from runtime.bundle.manifest import DecoderShape, ParityFigure, PositionRule, PromptPieces
 from runtime.inputs.positions import (
     rotary_rows,
@@ -67,9 +67,7 @@ def compare_positions(
         float(np.abs(mine - each[:, : mine.shape[1]]).max())
         for mine, each in zip(rows, (cos, sin), strict=True)
     )
-    yield agreed(
-        POSITIONS, f"rotary rows of {told}, as {ORACLE} turns them", found, TOLERANCE
-    )
+    yield agreed(POSITIONS, f"rotary rows of {told}, as {ORACLE} turns them", found, TOLERANCE)
     written = replace(rule, tokens_per_second=2)
     yield from entries(
         POSITIONS,

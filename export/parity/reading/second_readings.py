@@ -8,10 +8,10 @@ import torch
 
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import VJepaEncoder
-from export.parity.findings import MOST_NAMED, agreed, differs
-from export.parity.released_encoder import ReleasedEncoder
-from export.parity.released_gaze import ReleasedGaze
-from export.parity.transformers_reading import ORACLE
+from export.parity.reading.findings import MOST_NAMED, agreed, differs
+from export.parity.reading.released_encoder import ReleasedEncoder
+from export.parity.reading.released_gaze import ReleasedGaze
+from export.parity.reading.transformers_reading import ORACLE
 from runtime.bundle.manifest import ParityFigure
 
 ENCODER, RESAMPLER = "V-JEPA file", "GazeQwen file"
@@ -35,8 +35,8 @@ def compare_encoder(ours: VJepaEncoder, theirs: ReleasedEncoder) -> Iterator[Par
     if not wrong:
         yield agreed(
             ENCODER,
-            f"{len(state)} tensors, as a second reading finds them; {ORACLE} knows V-JEPA 2.0 only: "
-            "rotation, scaled positions and the modality's embedding of 2.1 are written twice",
+            f"{len(state)} tensors, as a second reading finds them ({ORACLE} knows V-JEPA 2.0 "
+            "only: rotation, positions and modality of 2.1 are written twice)",
         )
 
 

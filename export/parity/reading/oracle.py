@@ -14,14 +14,14 @@ from export.checkpoints.qwen import QwenCheckpoint
 from export.graphs.weights import DecoderWeights
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import VJepaEncoder
-from export.parity.pictures import Pictures, compare_pictures
-from export.parity.positions import compare_positions
-from export.parity.reading import compare_config, compare_tensors
-from export.parity.released_encoder import ReleasedEncoder
-from export.parity.released_gaze import ReleasedGaze
-from export.parity.second_readings import compare_encoder, compare_gaze
-from export.parity.text import checkpoint_tokenizer, compare_text
-from export.parity.transformers_reading import TransformersReading
+from export.parity.reading.pictures import Pictures, compare_pictures
+from export.parity.reading.positions import compare_positions
+from export.parity.reading.released_encoder import ReleasedEncoder
+from export.parity.reading.released_gaze import ReleasedGaze
+from export.parity.reading.second_readings import compare_encoder, compare_gaze
+from export.parity.reading.tensors import compare_config, compare_tensors
+from export.parity.reading.text import checkpoint_tokenizer, compare_text
+from export.parity.reading.transformers_reading import TransformersReading
 from runtime.bundle.manifest import DecoderShape, ParityFigure, PositionRule, PromptPieces
 
 
@@ -73,10 +73,10 @@ class Oracle:
         """Reading with reading and text with text: nothing here is rounded or compiled."""
         model = self.reading.model
         yield from compare_config(ours.qwen, model)
-        yield from compare_tensors(ours.qwen, ours.weights, self.reading, self.gaze)
-        yield from compare_encoder(ours.vjepa, self.encoder)
-        yield from compare_gaze(ours.resampler, self.gaze)
         yield from compare_positions(ours.decoder, ours.positions, ours.prompt, model)
         stops = model.generation_config.eos_token_id
         yield from compare_text(ours.tokenizer, ours.prompt, self.tokenizer, stops)
         yield from compare_pictures(ours.pictures, self.pictures, ours.live)
+        yield from compare_encoder(ours.vjepa, self.encoder)
+        yield from compare_gaze(ours.resampler, self.gaze)
+        yield from compare_tensors(ours.qwen, ours.weights, self.reading, self.gaze)

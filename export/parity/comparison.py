@@ -1,0 +1,61 @@
+"""Everything that a new bundle is compared with, in the order in which it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.graphs.weights import RoundedWeights
+from export.parity.cut_down import LAYERS, check_cut_down, cut_down_case
+from export.parity.graphs import BriefEngine, check_decoder, check_graphs, graph_cases
+from export.parity.layers import check_layers
+from export.parity.reading.oracle import Oracle, OurReading
+from export.parity.reading.transformers_reading import TransformersReading
+from export.parity.reference import ReferenceModel
+from runtime.bundle.manifest import ParityFigure
+from runtime.bundle.opening import Bundle
+from runtime.model.models import Models
+
+
+def compare_whole(
+    bundle: Bundle,
+    ours: OurReading,
+    oracle: Oracle,
+    rounded: RoundedWeights,
+    vjepa: Path,
+    gaze: Path,
+) -> Iterator[ParityFigure]:
+    """The decoder as a whole, all graphs at once.
+
+    What was read is compared first; what rounding costs is no part of it: the last comparison is
+    over the weights as they were `rounded`.
+    """
+    models = Models(bundle)
+    pixels, layers = oracle.encoder.geometry.pixels, oracle.gaze.geometry.injected_layers
+    whole = ReferenceModel.load(oracle.folder, vjepa, pixels, gaze, layers)
+    cases = graph_cases(models, whole)
+    yield from check_graphs(models, cases)
+    first = TransformersReading.of(oracle.folder, LAYERS)
+    clip = cut_down_case(models, whole, cases[-1])
+    yield from check_cut_down(models, clip, ours.weights, ours.qwen.decoder, first, oracle.gaze)
+    if rounded.changes:
+        whole.replace_decoder(rounded.tensor)
+    yield from check_decoder(models, whole)
+
+
+def compare_by_layers(
+    bundle: Bundle, ours: OurReading, oracle: Oracle, rounded: RoundedWeights
+) -> Iterator[ParityFigure]:
+    """The same for models that do not fit: layer by layer, one graph at a time."""
+    models = Models(bundle, load=BriefEngine)
+    # The other graphs need no decoder: the reference is built around one that is not filled. Its
+    # tower is gone before the engines come: two of them in float32 are five gigabytes.
+    first = TransformersReading.of(oracle.folder, LAYERS)
+    reference = ReferenceModel.without_decoder(oracle, first)
+    cases = graph_cases(models, reference)
+    clip = cut_down_case(models, reference, cases[-1])
+    del reference, first.model.model.visual
+    yield from check_graphs(models, cases)
+    yield from check_cut_down(models, clip, ours.weights, ours.qwen.decoder, first, oracle.gaze)
+    del first
+    yield from check_layers(bundle, rounded, oracle.reading.model.config.get_text_config())
