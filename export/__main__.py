@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -115,15 +115,21 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
     name = options.name or options.out.name
     written = linears(options.quant, options.accumulate)
     builder = BundleBuilder(checkpoints, options.out, name, settings, written)
+    figures = _compared(builder.compare_reading(), console)
+    if failed := [figure for figure in figures if not figure.holds]:
+        print(
+            f"error: the checkpoints are read otherwise than by transformers and peft "
+            f"({len(failed)} of {len(figures)} comparisons), first {failed[0].graph}, "
+            f"{failed[0].case}; nothing was written",
+            file=sys.stderr,
+        )
+        return 1
     with _progress(console) as progress:
         task = progress.add_task("graphs", total=1.0)
         builder.write_graphs(
             lambda part, done: progress.update(task, description=part, completed=done)
         )
-    figures = []
-    for figure in builder.compare(int(options.parity_memory * GIBIBYTE)):
-        figures.append(figure)
-        console.print(_parity_line(figure))
+    figures += _compared(builder.compare(int(options.parity_memory * GIBIBYTE)), console)
     builder.sign(tuple(figures))
     if failed := [figure for figure in figures if not figure.holds]:
         print(
@@ -134,6 +140,15 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
         return 1
     console.print(f"{options.out}: {len(figures)} comparisons with PyTorch hold")
     return 0
+
+
+def _compared(found: Iterable[ParityFigure], console: Console) -> list[ParityFigure]:
+    """All of them, each printed when it is known."""
+    figures = []
+    for figure in found:
+        figures.append(figure)
+        console.print(_parity_line(figure))
+    return figures
 
 
 def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202

@@ -152,28 +152,29 @@ class BundleBuilder:
         write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE, kind)
         shutil.copyfile(self._tokenizer_file, self._folder / names.TOKENIZER_FILE)
 
+    def compare_reading(self) -> Iterator[ParityFigure]:
+        """Compare what was read of the checkpoints with other readings; nothing need be written."""
+        yield from self._oracle().compare(self._reading())
+
     def compare(self, memory: int) -> Iterator[ParityFigure]:
-        """Compare what was read with other readings, and what was written with PyTorch.
+        """Compare what was written with PyTorch.
 
         `memory`: where the whole model takes more bytes than this, the decoder is compared layer by
         layer instead of as a whole, and one graph is loaded at a time.
         """
-        sources, layers = self._sources, self._gaze.resampler.geometry.injected_layers
-        oracle = Oracle.read(
-            sources.qwen, sources.vjepa, sources.vjepa_pixels, sources.gaze, layers
-        )
-        ours, agreed = self._reading(), True
-        for figure in oracle.compare(ours):
-            agreed &= figure.holds
-            yield figure
-        if not agreed:  # what was made from another reading need not even run
-            return
         bundle = Bundle(self._folder, self._unsigned())
+        ours, oracle = self._reading(), self._oracle()
         rounded = RoundedWeights(self._weights, self._linears)
         if self._whole_bytes() <= memory:
-            yield from compare_whole(bundle, ours, oracle, rounded, sources.vjepa, sources.gaze)
+            files = self._sources.vjepa, self._sources.gaze
+            yield from compare_whole(bundle, ours, oracle, rounded, *files)
         else:
             yield from compare_by_layers(bundle, ours, oracle, rounded)
+
+    def _oracle(self) -> Oracle:
+        """Read anew each time: nothing of it stays in memory while graphs are written."""
+        files, layers = self._sources, self._gaze.resampler.geometry.injected_layers
+        return Oracle.read(files.qwen, files.vjepa, files.vjepa_pixels, files.gaze, layers)
 
     def _reading(self) -> OurReading:
         """What the graphs were made from, to be compared with other readings of the files."""

@@ -1,4 +1,4 @@
-"""Everything that a new bundle is compared with, in the order in which it can fail."""
+"""The graphs of a new bundle against PyTorch, in the order in which they can fail."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def compare_whole(
 ) -> Iterator[ParityFigure]:
     """The decoder as a whole, all graphs at once.
 
-    What was read is compared first; what rounding costs is no part of it: the last comparison is
-    over the weights as they were `rounded`.
+    What rounding costs is no part of it: the last comparison is over the weights as `rounded`.
     """
     models = Models(bundle)
     pixels, layers = oracle.encoder.geometry.pixels, oracle.gaze.geometry.injected_layers

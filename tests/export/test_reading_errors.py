@@ -1,30 +1,22 @@
 """An error of reading is found whatever the precision, before anything is rounded."""
 
+from functools import partial
+
 import pytest
 import torch
 from planted_errors import OF_OUR_OWN, THE_FIFTEEN
 
-from export.builder import BundleBuilder, Checkpoints
-from export.graphs.quantization import linears
+import export.__main__ as export_command
 from export.parity.reading.oracle import Oracle
-from runtime.bundle.manifest import Settings
 
-# What is compared as a whole, and layer by layer: (precision, memory for the comparison).
 MODES = {
-    "float32": ("float32", 1 << 40),
-    "int4": ("int4", 1 << 40),
-    "int8": ("int8", 1 << 40),
-    "fp16": ("fp16", 1 << 40),
-    "layer by layer": ("int4", 0),
+    "float32": ("--quant", "float32"),
+    "int4": ("--quant", "int4"),
+    "int8": ("--quant", "int8"),
+    "fp16": ("--quant", "fp16"),
+    "layer by layer": ("--quant", "int4", "--parity-memory", "0"),
 }
 PLANTED = THE_FIFTEEN | OF_OUR_OWN
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tiny_folder):
-    folder = tiny_folder.with_name("tiny-checkpoints")
-    files = folder / "qwen", folder / "vjepa.pt", folder / "gazeqwen.pt"
-    return Checkpoints(*files, vjepa_pixels=64, weights="trained")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,29 +29,44 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def oracle(checkpoints):
+def files(tiny_folder):
+    folder = tiny_folder.with_name("tiny-checkpoints")
+    return folder / "qwen", folder / "vjepa.pt", 64, folder / "gazeqwen.pt"
+
+
+@pytest.fixture(scope="module")
+def oracle(files):
     """Read once: it reads the same files every time, and none of our code."""
-    files = checkpoints.qwen, checkpoints.vjepa, checkpoints.vjepa_pixels, checkpoints.gaze
     return Oracle.read(*files, (1, 3, 5, 7))
 
 
-def figures(checkpoints, folder, mode):
-    """What an export of these checkpoints finds, one after the other."""
-    kind, memory = MODES[mode]
-    settings = Settings(live_height=3, live_width=4)
-    builder = BundleBuilder(checkpoints, folder, "planted", settings, linears(kind))
-    return builder.compare(memory)
+def until_named(named, compared, found, console):
+    """The command's own loop, spared what comes after the error."""
+
+    def heard():
+        for figure in found:
+            yield figure
+            if not figure.holds and named in figure.case:
+                return
+
+    return compared(heard(), console)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("error", PLANTED)
 def test_an_error_of_reading_is_found_and_named(
-    error, mode, checkpoints, oracle, tmp_path, monkeypatch
+    error, mode, files, oracle, tmp_path, monkeypatch, capsys
 ):
-    plant, line = PLANTED[error]
+    """That exports without an error hold in each of these modes is seen where they are made."""
+    plant, named = PLANTED[error]
     monkeypatch.setattr(Oracle, "read", lambda *files: oracle)
     plant(monkeypatch)
-    # Nothing is written: what ends before the graphs are looked at ends in every export.
-    failed = (each.case for each in figures(checkpoints, tmp_path, mode) if not each.holds)
-    said = []
-    assert any(line in case for case in failed if said.append(case) is None), said
+    compared = partial(until_named, named, export_command._compared)
+    monkeypatch.setattr(export_command, "_compared", compared)
+    options = zip(("--qwen", "--vjepa", "--vjepa-pixels", "--gaze"), map(str, files), strict=True)
+    given = [each for option in options for each in option]
+    out = tmp_path / "out"
+    assert export_command.main([*given, "--live-grid", "3x4", "--out", str(out), *MODES[mode]]) == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("FAILS")]
+    assert any(named in line for line in failed), failed
+    assert not out.exists()
