@@ -166,8 +166,7 @@ class BundleBuilder:
         ours, oracle = self._reading(), self._oracle()
         rounded = RoundedWeights(self._weights, self._linears)
         if self._whole_bytes() <= memory:
-            files = self._sources.vjepa, self._sources.gaze
-            yield from compare_whole(bundle, ours, oracle, rounded, *files)
+            yield from compare_whole(bundle, ours, oracle, rounded, self._sources.gaze)
         else:
             yield from compare_by_layers(bundle, ours, oracle, rounded)
 

@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export.graphs.weights import RoundedWeights
-from export.parity.cut_down import LAYERS, check_cut_down, cut_down_case
-from export.parity.graphs import BriefEngine, check_decoder, check_graphs, graph_cases
+from export.parity.cut_down import LAYERS, CutDownCase, check_cut_down, cut_down_case
+from export.parity.graphs import (
+    BriefEngine,
+    GraphCase,
+    check_decoder,
+    check_graphs,
+    graph_cases,
+)
 from export.parity.layers import check_layers
 from export.parity.reading.oracle import Oracle, OurReading
 from export.parity.reading.transformers_reading import TransformersReading
@@ -22,7 +28,6 @@ def compare_whole(
     ours: OurReading,
     oracle: Oracle,
     rounded: RoundedWeights,
-    vjepa: Path,
     gaze: Path,
 ) -> Iterator[ParityFigure]:
     """The decoder as a whole, all graphs at once.
@@ -30,8 +35,8 @@ def compare_whole(
     What rounding costs is no part of it: the last comparison is over the weights as `rounded`.
     """
     models = Models(bundle)
-    pixels, layers = oracle.encoder.geometry.pixels, oracle.gaze.geometry.injected_layers
-    whole = ReferenceModel.load(oracle.folder, vjepa, pixels, gaze, layers)
+    layers = oracle.gaze.geometry.injected_layers
+    whole = ReferenceModel.load(oracle.folder, oracle.encoder_file, oracle.pixels, gaze, layers)
     cases = graph_cases(models, whole)
     yield from check_graphs(models, cases)
     first = TransformersReading.of(oracle.folder, LAYERS)
@@ -47,14 +52,27 @@ def compare_by_layers(
 ) -> Iterator[ParityFigure]:
     """The same for models that do not fit: layer by layer, one graph at a time."""
     models = Models(bundle, load=BriefEngine)
-    # The other graphs need no decoder: the reference is built around one that is not filled. Its
-    # tower is gone before the engines come: two of them in float32 are five gigabytes.
     first = TransformersReading.of(oracle.folder, LAYERS)
-    reference = ReferenceModel.without_decoder(oracle, first)
-    cases = graph_cases(models, reference)
-    clip = cut_down_case(models, reference, cases[-1])
-    del reference, first.model.model.visual
+    cases, clip = _cases(models, oracle, first)
+    first.model.model.visual = None  # two towers in float32 are five gigabytes
     yield from check_graphs(models, cases)
     yield from check_cut_down(models, clip, ours.weights, ours.qwen.decoder, first, oracle.gaze)
     del first
     yield from check_layers(bundle, rounded, oracle.reading.model.config.get_text_config())
+
+
+def _cases(
+    models: Models, oracle: Oracle, first: TransformersReading
+) -> tuple[list[GraphCase], CutDownCase]:
+    """What PyTorch makes of the clips without a decoder.
+
+    Its encoder is gone before the tower of `first` is filled.
+    """
+    reference = ReferenceModel(first.model, oracle.encoder(), oracle.gaze, oracle.pictures)
+
+    def seen() -> None:
+        reference.vjepa = None
+        first.fill(first.model.model.visual, "model.visual.")
+
+    cases = graph_cases(models, reference, seen)
+    return cases, cut_down_case(models, reference, cases[-1])

@@ -149,19 +149,28 @@ def _our_logits(
             clip.grid,
             room,
         )
+        steps = [_our_step(models, case, step) for step in range(clip.steps)]
         start = context.mark()
         logits = {}
         for told in ("with gaze", "zero residual"):
             context.rewind(start)
-            for step, encoding in enumerate(clip.encodings):
-                scene = models.scene(case.features, step, clip.steps, clip.grid)
-                residuals = models.residuals(scene, encoding)[:1]
-                added = residuals if told == "with gaze" else None
-                context.append_step(models.visual(clip.pair(step)), added)
+            for visual, residuals in steps:
+                context.append_step(visual, residuals if told == "with gaze" else None)
             logits[told] = context.append_text(np.array(clip.text))
         return logits
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _our_step(
+    models: Models, case: CutDownCase, step: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Visual embeddings (H*W, D) and the first module's residuals (1, H*W, D), by the graphs."""
+    clip = case.clip
+    encoding = clip.encodings[step]
+    assert encoding is not None
+    scene = models.scene(case.features, step, clip.steps, clip.grid)
+    return models.visual(clip.pair(step)), models.residuals(scene, encoding)[:1]
 
 
 def _cut_manifest(bundle: Bundle, vocabulary: int) -> Manifest:

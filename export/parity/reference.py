@@ -17,11 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from export.parity.reading.oracle import Oracle
 from export.parity.reading.pictures import Pictures
 from export.parity.reading.released_encoder import ReleasedEncoder
 from export.parity.reading.released_gaze import ReleasedGaze
-from export.parity.reading.transformers_reading import TransformersReading, quiet
+from export.parity.reading.transformers_reading import quiet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -62,11 +61,11 @@ class ReferenceModel:
     def __init__(
         self,
         qwen: Qwen2_5_VLForConditionalGeneration,
-        vjepa: Encoder,
+        vjepa: Encoder | None,
         resampler: Resampler,
         pictures: Pictures,
     ) -> None:
-        """`qwen`: with the second stage's LoRA merged."""
+        """`qwen`: with the second stage's LoRA merged. `vjepa`: None once it is not needed."""
         self.qwen = qwen.eval().requires_grad_(False)
         self.vjepa = vjepa
         self.resampler = resampler
@@ -86,15 +85,6 @@ class ReferenceModel:
         model = released.merge_into(model, model.model.language_model.layers)
         return cls(model, ReleasedEncoder(vjepa, pixels), released, Pictures(qwen))
 
-    @classmethod
-    def without_decoder(cls, oracle: Oracle, reading: TransformersReading) -> ReferenceModel:
-        """All but the decoder, whose values stay unread: `logits` is not to be called.
-
-        The tower of `reading` is filled.
-        """
-        reading.fill(reading.model.model.visual, "model.visual.")
-        return cls(reading.model, oracle.encoder, oracle.gaze, oracle.pictures)
-
     @torch.no_grad()
     def replace_decoder(self, tensor: Callable[[str], Tensor]) -> None:
         """Put other float32 weights of the same shapes into the decoder, by canonical name."""
@@ -106,6 +96,7 @@ class ReferenceModel:
     @torch.no_grad()
     def features(self, frames: Tensor) -> Tensor:
         """V-JEPA over uint8 (16, h, w, 3) -> (tubelets, side, side, d_vjepa)."""
+        assert self.vjepa is not None
         side = self.vjepa.geometry.pixels
         images = (frames.permute(0, 3, 1, 2).float() / 255).clamp(0, 1)
         images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)

@@ -219,7 +219,8 @@ def test_an_emitted_layer_that_computes_otherwise_is_found(tiny_folder, tiny_mod
 
     def figures():
         first = TransformersReading.of(oracle.folder, LAYERS)
-        reference = ReferenceModel.without_decoder(oracle, first)
+        first.fill(first.model.model.visual, "model.visual.")
+        reference = ReferenceModel(first.model, oracle.encoder(), oracle.gaze, oracle.pictures)
         case = cut_down_case(tiny_models, reference, graph_cases(tiny_models, reference)[-1])
         found = check_cut_down(
             tiny_models, case, ours.weights, ours.qwen.decoder, first, oracle.gaze

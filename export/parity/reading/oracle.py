@@ -47,7 +47,8 @@ class Oracle:
 
     folder: Path
     reading: TransformersReading
-    encoder: ReleasedEncoder
+    encoder_file: Path
+    pixels: int
     gaze: ReleasedGaze
     pictures: Pictures
     tokenizer: Any
@@ -63,11 +64,16 @@ class Oracle:
         return cls(
             qwen,
             TransformersReading.of(qwen),
-            ReleasedEncoder(vjepa, pixels),
+            vjepa,
+            pixels,
             ReleasedGaze(gaze, injected_layers),
             Pictures(qwen),
             checkpoint_tokenizer(qwen),
         )
+
+    def encoder(self) -> ReleasedEncoder:
+        """V-JEPA, read anew: it is large, and needed now and then."""
+        return ReleasedEncoder(self.encoder_file, self.pixels)
 
     def compare(self, ours: OurReading) -> Iterator[ParityFigure]:
         """Reading with reading and text with text: nothing here is rounded or compiled."""
@@ -77,6 +83,6 @@ class Oracle:
         stops = model.generation_config.eos_token_id
         yield from compare_text(ours.tokenizer, ours.prompt, self.tokenizer, stops)
         yield from compare_pictures(ours.pictures, self.pictures, ours.live)
-        yield from compare_encoder(ours.vjepa, self.encoder)
+        yield from compare_encoder(ours.vjepa, self.encoder())
         yield from compare_gaze(ours.resampler, self.gaze)
         yield from compare_tensors(ours.qwen, ours.weights, self.reading, self.gaze)
