@@ -12,14 +12,14 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
+from transformers import DynamicCache, Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from export.graphs.quantization import linears
-from export.parity.layers import text_config
+from export.parity.reading.transformers_reading import quiet
 from export.random.tensors import random_tensor
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Accumulation, DecoderShape, QuantizationKind
@@ -87,7 +87,7 @@ class TorchDecoder:
 
     def __init__(self, geometry: DecoderGeometry, workload: Workload) -> None:
         weights = DrawnWeights(geometry)
-        self._model = Qwen2_5_VLTextModel(text_config(geometry, "sdpa")).to(torch.bfloat16).eval()
+        self._model = Qwen2_5_VLTextModel(_text_config(geometry)).to(torch.bfloat16).eval()
         for name, parameter in self._model.named_parameters():
             parameter.requires_grad_(False).copy_(weights.tensor(name))
         self._head = weights.tensor("lm_head.weight")
@@ -247,3 +247,25 @@ def _shape(geometry: DecoderGeometry) -> DecoderShape:
         rope_theta=geometry.rope_theta,
         mrope_section=geometry.mrope_section,
     )
+
+
+def _text_config(geometry: DecoderGeometry) -> Qwen2_5_VLTextConfig:
+    """transformers' config of a decoder, token ids aside."""
+    with quiet():
+        return Qwen2_5_VLTextConfig(
+            hidden_size=geometry.width,
+            num_hidden_layers=geometry.layers,
+            num_attention_heads=geometry.heads,
+            num_key_value_heads=geometry.kv_heads,
+            intermediate_size=geometry.intermediate,
+            vocab_size=geometry.vocabulary,
+            rms_norm_eps=geometry.rms_epsilon,
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": geometry.rope_theta,
+                "mrope_section": list(geometry.mrope_section),
+            },
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation="sdpa",
+        )

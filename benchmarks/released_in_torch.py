@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.checkpoints.gaze import load_gaze
-from export.checkpoints.vjepa import load_vjepa
 from export.parity.reference import ReferenceModel, ReferenceStep
 from runtime.answers.questions import Asker, Question
 from runtime.bundle.opening import Bundle
@@ -31,9 +29,13 @@ class ReleasedInTorch:
         Raises RuntimeFault for checkpoints that can't be read.
         """
         geometry = bundle.manifest.geometry
-        vjepa = load_vjepa(checkpoints / "vjepa.pt", pixels=geometry.vjepa.side * PATCH)
-        gaze = load_gaze(checkpoints / "gazeqwen.pt")
-        self._model = ReferenceModel.load(checkpoints / "qwen", vjepa, gaze)
+        self._model = ReferenceModel.load(
+            checkpoints / "qwen",
+            checkpoints / "vjepa.pt",
+            geometry.vjepa.side * PATCH,
+            checkpoints / "gazeqwen.pt",
+            bundle.manifest.provenance.injection.layers,
+        )
         self._grid = grid
         self._before = bundle.manifest.prompt.before_video
         self._after = Asker(bundle).tokens(question).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unicodedata import category
 
@@ -136,16 +136,22 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
     console.print(_injection_line(builder.injection))
     with _progress(console) as progress:
         task = progress.add_task("inspection", total=1.0)
-
-        def show(part: str, done: float) -> None:
-            progress.update(task, description=part, completed=done)
-
-        builder.inspect(show)
-        builder.write_graphs(show)
-    figures = []
-    for figure in builder.compare(int(options.parity_memory * GIBIBYTE)):
-        figures.append(figure)
-        console.print(_parity_line(figure))
+        builder.inspect(lambda part, done: progress.update(task, description=part, completed=done))
+    figures = _compared(builder.compare_reading(), console)
+    if failed := [figure for figure in figures if not figure.holds]:
+        print(
+            f"error: the checkpoints are read otherwise than by transformers and peft "
+            f"({len(failed)} of {len(figures)} comparisons), first {failed[0].graph}, "
+            f"{failed[0].case}; nothing was written",
+            file=sys.stderr,
+        )
+        return 1
+    with _progress(console) as progress:
+        task = progress.add_task("graphs", total=1.0)
+        builder.write_graphs(
+            lambda part, done: progress.update(task, description=part, completed=done)
+        )
+    figures += _compared(builder.compare(int(options.parity_memory * GIBIBYTE)), console)
     builder.sign(tuple(figures))
     if failed := [figure for figure in figures if not figure.holds]:
         print(
@@ -156,6 +162,15 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
         return 1
     console.print(f"{options.out}: {len(figures)} comparisons with PyTorch hold")
     return 0
+
+
+def _compared(found: Iterable[ParityFigure], console: Console) -> list[ParityFigure]:
+    """All of them, each printed when it is known."""
+    figures = []
+    for figure in found:
+        figures.append(figure)
+        console.print(_parity_line(figure))
+    return figures
 
 
 def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
@@ -233,10 +248,10 @@ def _injection_line(injection: Injection) -> str:
 def _parity_line(figure: ParityFigure) -> str:
     sign = "at least" if figure.must_change else "at most"
     state = "holds" if figure.holds else "FAILS"
-    return (
-        f"{state}: {figure.graph}, {figure.case}: {figure.difference:.2e} "
-        f"({sign} {figure.bound:.2e})"
-    )
+    told = f"{state}: {figure.graph}, {figure.case}"
+    if figure.holds and figure.bound == 0:  # nothing was allowed to differ, and nothing does
+        return told
+    return f"{told}: {figure.difference:.2e} ({sign} {figure.bound:.2e})"
 
 
 if __name__ == "__main__":

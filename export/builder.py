@@ -11,45 +11,39 @@ from importlib.metadata import version
 from pathlib import Path
 
 import onnx
-from tokenizers import Tokenizer
 
 from export import files, inspection
+from export.checkpoints.chat import read_prompt
 from export.checkpoints.common import CheckpointError, sha256
 from export.checkpoints.gaze import GazeCheckpoint, check_fit, load_gaze
+from export.checkpoints.pictures import read_pictures
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.sources import Checkpoints
 from export.checkpoints.vjepa import load_vjepa
-from export.geometry import bundle_geometry, graph_spec
+from export.geometry import bundle_geometry
 from export.graphs.decoder import DecoderEmitter, write_embeddings
+from export.graphs.graph_writer import graph_spec
 from export.graphs.quantization import Linears
 from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
 from export.graphs.vision import VisionEmitter
 from export.graphs.weights import DecoderWeights, RoundedWeights
 from export.journal import Journal
 from export.modules.vjepa import VJepaEncoder
-from export.parity.graphs import BriefEngine, check_decoder, check_graphs, graph_cases
-from export.parity.layers import check_layers
-from export.parity.reference import ReferenceModel
+from export.parity.comparison import compare_by_layers, compare_whole
+from export.parity.reading.oracle import Oracle, OurReading
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import (
+    Geometry,
     Injection,
     Manifest,
     ParityFigure,
     PositionRule,
-    PromptPieces,
     Provenance,
     Quantization,
     Settings,
 )
-from runtime.bundle.opening import Bundle, file_spec, write_manifest
-from runtime.model.models import Models
+from runtime.bundle.opening import Bundle, file_spec, read_tokenizer, write_manifest
 
-SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
-BEFORE_VIDEO = SYSTEM + "<|vision_start|>"
-AFTER_VIDEO = "<|vision_end|>"
-BEFORE_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
-STOPS = ("<|im_end|>", "<|endoftext|>")
-LETTERS = "ABCDEFGH"
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
 Progress = Callable[[str, float], None]
 TABLES = (names.EMBEDDINGS_FILE, names.TOKENIZER_FILE)
@@ -85,9 +79,14 @@ class BundleBuilder:
         inspection.check_layers(self._gaze, checkpoints.gaze)
         self._weights = DecoderWeights(self._qwen, self._gaze)
         self._tokenizer_file = checkpoints.qwen / names.TOKENIZER_FILE
-        self._prompt = prompt_pieces(
-            inspection.read_tokenizer(self._tokenizer_file, self._qwen.decoder.vocabulary)
+        tokenizer = inspection.fitting_tokenizer(
+            self._tokenizer_file, self._qwen.decoder.vocabulary
         )
+        self._prompt = read_prompt(checkpoints.qwen, tokenizer)
+        self._pictures = read_pictures(checkpoints.qwen, self._qwen.vision)
+        token = self._qwen.vision.patch * self._qwen.vision.merge
+        self._pictures.check(settings.live_height * token, settings.live_width * token)
+        self._positions = PositionRule(self._qwen.vision.tokens_per_second)
         layers = self._gaze.injection.layers
         last = self._qwen.decoder.layers - 1
         self._kept = tuple(
@@ -156,7 +155,8 @@ class BundleBuilder:
         export_gaze_half(self._gaze.resampler, self._kept, self._folder)
 
     def _write_vision(self, progress: Share) -> None:
-        VisionEmitter(self._qwen.vision_state(), self._qwen.vision).emit(self._folder)
+        state, size = self._qwen.vision_state(), self._qwen.vision
+        VisionEmitter(state, size, self._pictures).emit(self._folder)
 
     def _write_decoder(self, progress: Share) -> None:
         emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, self._linears)
@@ -169,30 +169,44 @@ class BundleBuilder:
         write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE, kind)
         files.write(self._folder / names.TOKENIZER_FILE, self._tokenizer_file.read_bytes())
 
+    def compare_reading(self) -> Iterator[ParityFigure]:
+        """Compare what was read of the checkpoints with other readings; nothing need be written."""
+        yield from self._oracle().compare(self._reading())
+
     def compare(self, memory: int) -> Iterator[ParityFigure]:
-        """Compare with PyTorch what was written.
+        """Compare what was written with PyTorch.
 
         `memory`: where the whole model takes more bytes than this, the decoder is compared layer by
         layer instead of as a whole, and one graph is loaded at a time.
         """
         bundle = Bundle(self._folder, self._unsigned())
+        ours, oracle = self._reading(), self._oracle()
         rounded = RoundedWeights(self._weights, self._linears)
         if self._whole_bytes() <= memory:
-            models = Models(bundle)
-            whole = ReferenceModel.load(self._sources.qwen, self._vjepa, self._gaze)
-            yield from check_graphs(models, graph_cases(models, whole))
-            if self._linears.precision.kind != "float32":
-                whole.replace_decoder(rounded.tensor)
-            yield from check_decoder(models, whole)
-            return
-        models = Models(bundle, load=BriefEngine)
-        # The other graphs need no decoder: the reference is built around an empty one. It is gone
-        # before the engines come: two vision towers in float32 are five gigabytes.
-        reference = ReferenceModel.without_decoder(self._qwen, self._vjepa, self._gaze)
-        cases = graph_cases(models, reference)
-        del reference
-        yield from check_graphs(models, cases)
-        yield from check_layers(bundle, rounded, self._qwen.decoder)
+            yield from compare_whole(bundle, ours, oracle, rounded, self._sources.gaze)
+        else:
+            yield from compare_by_layers(bundle, ours, oracle, rounded)
+
+    def _oracle(self) -> Oracle:
+        """Read anew each time: nothing of it stays in memory while graphs are written."""
+        given, layers = self._sources, self._gaze.injection.layers
+        return Oracle.read(given.qwen, given.vjepa, given.vjepa_pixels, given.gaze, layers)
+
+    def _reading(self) -> OurReading:
+        """What the graphs were made from, to be compared with other readings of the files."""
+        token = self._qwen.vision.patch * self._qwen.vision.merge
+        return OurReading(
+            self._qwen,
+            self._weights,
+            self._vjepa,
+            self._gaze.resampler,
+            self._pictures,
+            read_tokenizer(self._tokenizer_file),
+            self._prompt,
+            self._geometry().decoder,
+            self._positions,
+            (self._settings.live_height * token, self._settings.live_width * token),
+        )
 
     def sign(self, parity: tuple[ParityFigure, ...]) -> Manifest:
         """Hash every file and write the manifest: from here on the folder is a bundle.
@@ -222,9 +236,9 @@ class BundleBuilder:
         return Manifest(
             format=names.FORMAT_VERSION,
             name=self._name,
-            geometry=bundle_geometry(self._qwen, self._vjepa, self._gaze, self._kept, self._pruned),
+            geometry=self._geometry(),
             graphs={graph: graph_spec(self._folder, graph) for graph in names.GRAPHS},
-            positions=PositionRule(self._qwen.vision.tokens_per_second),
+            positions=self._positions,
             prompt=self._prompt,
             settings=self._settings,
             quantization=self._quantization(),
@@ -237,6 +251,9 @@ class BundleBuilder:
         facts = onnx.load(graph, load_external_data=False).metadata_props
         self._linears.resume({fact.key: fact.value for fact in facts})
         return self._linears.summary()
+
+    def _geometry(self) -> Geometry:
+        return bundle_geometry(self._qwen, self._vjepa, self._gaze, self._kept, self._pruned)
 
     def _origin(self) -> dict[str, str]:
         """All that decides what the graphs hold."""
@@ -265,23 +282,3 @@ def _graph_files(*graphs: str) -> tuple[str, ...]:
 def _written() -> frozenset[str]:
     """The names of all files that the manifest vouches for."""
     return frozenset((*_graph_files(*names.GRAPHS), *TABLES))
-
-
-def prompt_pieces(tokenizer: Tokenizer) -> PromptPieces:
-    """The token ids of Qwen2.5-VL's chat template. Raises CheckpointError without its tokens."""
-    letters = {letter: _ids(tokenizer, letter) for letter in LETTERS}
-    single = {letter: ids[0] for letter, ids in letters.items() if len(ids) == 1}
-    stops = [tokenizer.token_to_id(stop) for stop in STOPS]
-    if None in stops or not {"A", "B", "C", "D"} <= set(single):
-        raise CheckpointError("the tokenizer is not Qwen2.5-VL's: its special tokens are missing")
-    return PromptPieces(
-        before_video=_ids(tokenizer, BEFORE_VIDEO),
-        after_video=_ids(tokenizer, AFTER_VIDEO),
-        before_answer=_ids(tokenizer, BEFORE_ANSWER),
-        letters=single,
-        stop=tuple(stop for stop in stops if stop is not None),
-    )
-
-
-def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    return tuple(tokenizer.encode(text, add_special_tokens=False).ids)

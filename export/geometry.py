@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import onnx
-
 from export.checkpoints.gaze import GazeCheckpoint
 from export.checkpoints.qwen import QwenCheckpoint
 from export.modules.vjepa import VJepaEncoder
 from runtime.bundle.manifest import (
     DecoderShape,
     Geometry,
-    GraphSpec,
     ResamplerShape,
-    TensorSpec,
     VisionShape,
     VJepaShape,
 )
@@ -51,20 +45,3 @@ def bundle_geometry(
         VJepaShape(vjepa.frames, vjepa.tubelets, vjepa.side, vjepa.width),
         ResamplerShape(kept, pruned, resampler.d_latent, resampler.n_blocks),
     )
-
-
-def graph_spec(folder: Path, graph: str) -> GraphSpec:
-    """Inputs and outputs of a graph, read from its file."""
-    model = onnx.load(folder / f"{graph}.onnx", load_external_data=False).graph
-    return GraphSpec(
-        f"{graph}.onnx",
-        tuple(_tensor_spec(info) for info in model.input),
-        tuple(_tensor_spec(info) for info in model.output),
-    )
-
-
-def _tensor_spec(info: onnx.ValueInfoProto) -> TensorSpec:
-    tensor = info.type.tensor_type
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    shape = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
-    return TensorSpec(info.name, kind, shape)

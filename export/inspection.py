@@ -21,6 +21,7 @@ from export.checkpoints.qwen import VISION, QwenCheckpoint
 from export.graphs.quantization import Linears
 from export.graphs.weights import DecoderWeights
 from export.modules.vjepa import VJepaEncoder
+from runtime.bundle.opening import read_tokenizer
 
 READ_AS_THEY_ARE = ("*.json", "*.safetensors", "*.txt", "*.jinja")  # of a Qwen2.5-VL folder
 GRAPH_BYTES = 1 << 20  # of the graph files, their weights aside
@@ -48,12 +49,12 @@ def check_fetched(qwen: Path) -> None:
                 refuse_pointer(path)
 
 
-def read_tokenizer(path: Path, vocabulary: int) -> Tokenizer:
+def fitting_tokenizer(path: Path, vocabulary: int) -> Tokenizer:
     """A tokenizer each of whose ids has one of the `vocabulary` rows of the embeddings."""
     if not path.is_file():
         raise CheckpointError(f"{path.parent}: it has no {path.name}")
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = read_tokenizer(path)
     except Exception as error:  # the library raises nothing more precise
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: not a tokenizer that can be read: {reason}") from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from devices.parser import Parser
 from runtime.bundle import manifest as names
-from runtime.bundle.manifest import Manifest
+from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import EngineChoice, Machine, choose_engine
 from runtime.errors import RuntimeFault
@@ -64,6 +64,45 @@ def memory_need(manifest: Manifest, tokens: int = CONTEXT_TOKENS) -> MemoryNeed:
         sum(manifest.files[name].size for name in graphs),
         MOST_CONTEXTS * tokens * row,
         SHARED_SCORES * heads * patches**2 * np.dtype(np.float32).itemsize,
+    )
+
+
+def comparison_findings(manifest: Manifest) -> Iterator[Finding]:
+    """What the export compared with what, and apart from it what rounding changes.
+
+    A bundle whose comparisons failed does not open: these lines inform.
+    """
+    kinds: dict[str, list[ParityFigure]] = {}
+    for figure in manifest.parity:
+        kinds.setdefault(figure.graph, []).append(figure)
+    read = {kind: figures for kind, figures in kinds.items() if kind not in names.GRAPHS}
+    for kind, figures in read.items():
+        yield Finding(True, f"compared: {kind}: {'; '.join(figure.case for figure in figures)}")
+    if not read:
+        yield Finding(
+            True,
+            "compared: what was read of the checkpoints was not compared with transformers' "
+            "reading: export again to have it compared",
+        )
+    for graph, figures in kinds.items():
+        if graph in names.GRAPHS:
+            yield Finding(True, f"compared: graph {graph}: {_summary(figures)}")
+    if errors := manifest.quantization.errors:
+        kind, worst = max(errors.items(), key=lambda error: error[1])
+        yield Finding(
+            True,
+            f"rounding: apart from all that, {manifest.quantization.kind} changes the decoder's "
+            f"weights by {worst:.2%} at most ({kind})",
+        )
+
+
+def _summary(figures: Sequence[ParityFigure]) -> str:
+    allowed = [each for each in figures if each.bound and not each.must_change]
+    nearest = max((each.difference / each.bound for each in allowed), default=0.0)
+    how = ", layer by layer" if any(each.layer_by_layer for each in figures) else ""
+    return (
+        f"{len(figures)} comparisons with PyTorch over the same weights{how}; the largest "
+        f"difference is {nearest:.0%} of what is allowed"
     )
 
 
@@ -143,6 +182,7 @@ def findings(options: argparse.Namespace, machine: Machine) -> Iterator[Finding]
         f"bundle: {manifest.name} ({manifest.quantization.kind}, {manifest.provenance.weights} "
         f"weights), {len(manifest.files)} files unaltered",
     )
+    yield from comparison_findings(manifest)
     choice = choose_engine(options.engine, bundle, machine)
     yield Finding(True, f"engine: {choice.line}")
     fits = memory_finding(memory_need(manifest), available_memory(choice, machine))

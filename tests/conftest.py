@@ -32,15 +32,15 @@ def tiny_models(tiny_folder):
 @pytest.fixture(scope="session")
 def tiny_reference(tiny_folder):
     """The same checkpoints in PyTorch, with hooks."""
-    from export.checkpoints.gaze import load_gaze
-    from export.checkpoints.vjepa import load_vjepa
     from export.parity.reference import ReferenceModel
 
     checkpoints = tiny_folder.with_name("tiny-checkpoints")
     return ReferenceModel.load(
         checkpoints / "qwen",
-        load_vjepa(checkpoints / "vjepa.pt", pixels=64),
-        load_gaze(checkpoints / "gazeqwen.pt"),
+        checkpoints / "vjepa.pt",
+        64,
+        checkpoints / "gazeqwen.pt",
+        (1, 3, 5, 7),
     )
 
 

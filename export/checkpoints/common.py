@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +128,19 @@ def listed(names: Collection[str]) -> str:
     shown = ", ".join(list(names)[:NAMED])
     more = len(names) - NAMED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file's JSON object; CheckpointError where it holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: not a JSON object")
+    return content
 
 
 def sha256(path: Path) -> str:

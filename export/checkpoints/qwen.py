@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,25 @@ from export.checkpoints.qwen_config import DecoderGeometry, VisionGeometry, read
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-HASHED_BESIDE_WEIGHTS = ("config.json", INDEX_FILE, "tokenizer.json", "tokenizer_config.json")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+HEAD, EMBEDDINGS = "lm_head.weight", "embed_tokens.weight"
+# Whatever of these is there decides what the model reads, says or stops at.
+HASHED_BESIDE_WEIGHTS = (
+    "config.json",
+    INDEX_FILE,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+)
 UNQUANTISED = ("F32", "F16", "BF16")
 VISION = "visual."
 
@@ -30,8 +48,8 @@ PREFIXES = ("model.language_model.", "model.")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a tensor lies, and as what."""
+class Place:
+    """Where a tensor lies, under which name, and as what."""
 
     file: Path
     stored_name: str
@@ -46,7 +64,7 @@ class QwenCheckpoint:
     folder: Path
     decoder: DecoderGeometry
     vision: VisionGeometry
-    _places: Mapping[str, _Place]
+    _places: Mapping[str, Place]
 
     @classmethod
     def open(cls, folder: Path) -> QwenCheckpoint:
@@ -58,11 +76,14 @@ class QwenCheckpoint:
         if not folder.is_dir():
             raise CheckpointError(f"{folder}: there is no such folder")
         decoder, vision = read_config(folder)
-        places = {
-            canonical_name(place.stored_name): place
-            for shard in _shards(folder)
-            for place in _contents(shard)
-        }
+        if adapters := [name for name in ADAPTER_FILES if (folder / name).is_file()]:
+            raise CheckpointError(
+                f"{folder}: {adapters[0]} adapts the model, and only the GazeQwen file may: merge "
+                "the adapter into the weights, or take its files out of the folder"
+            )
+        places = _places(folder)
+        if HEAD in places:  # transformers ties no head that is stored, whatever the config says
+            decoder = replace(decoder, tied=False)
         expected = decoder.shapes()
         expected |= {VISION + name: shape for name, shape in vision.shapes().items()}
         _check(folder, places, expected)
@@ -78,17 +99,22 @@ class QwenCheckpoint:
         `lm_head.weight` is `embed_tokens.weight` when the two are tied. Never write to it: as
         stored, it is the file's own pages.
         """
-        if name == "lm_head.weight" and self.decoder.tied:
-            name = "embed_tokens.weight"
-        place = self._places.get(name)
-        if place is None:
-            raise CheckpointError(f"{self.folder}: there is no tensor {name}")
+        if name == HEAD and self.decoder.tied:
+            name = EMBEDDINGS
+        place = self.place(name)
         try:
             with safe_open(place.file, "pt") as shard:
                 tensor = shard.get_tensor(place.stored_name)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{place.file}: {name} can't be read: {error}") from error
         return tensor if dtype is None else tensor.to(dtype)
+
+    def place(self, name: str) -> Place:
+        """Where a tensor lies, by its canonical name."""
+        place = self._places.get(name)
+        if place is None:
+            raise CheckpointError(f"{self.folder}: there is no tensor {name}")
+        return place
 
     def vision_state(self, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
         """The vision tower's state dict, under transformers' names without a prefix."""
@@ -110,14 +136,32 @@ def canonical_name(stored: str) -> str:
     return stored
 
 
+def _places(folder: Path) -> dict[str, Place]:
+    """Every stored tensor by its canonical name; no weight may be stored twice."""
+    places: dict[str, Place] = {}
+    for shard in _shards(folder):
+        for place in _contents(shard):
+            name = canonical_name(place.stored_name)
+            if name in places:
+                first = places[name]
+                raise CheckpointError(
+                    f"{folder}: one weight is stored twice, as {first.stored_name} in "
+                    f"{first.file.name} and as {place.stored_name} in {shard.name}: take one out"
+                )
+            places[name] = place
+    return places
+
+
 def _shards(folder: Path) -> list[Path]:
-    """The files that hold the weights, all of them present."""
-    index = folder / INDEX_FILE
-    if not index.is_file():
-        single = folder / SINGLE_FILE
-        if not single.is_file():
-            raise CheckpointError(f"{folder}: it has neither {INDEX_FILE} nor {SINGLE_FILE}")
+    """The files that hold the weights, all of them present.
+
+    A single file goes before an index, as in transformers.
+    """
+    single, index = folder / SINGLE_FILE, folder / INDEX_FILE
+    if single.is_file():
         return [single]
+    if not index.is_file():
+        raise CheckpointError(f"{folder}: it has neither {INDEX_FILE} nor {SINGLE_FILE}")
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -127,13 +171,13 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _contents(shard: Path) -> list[_Place]:
+def _contents(shard: Path) -> list[Place]:
     """What a shard holds. Its header says how long the file must be, so truncation shows here."""
     try:
         with safe_open(shard, "pt") as file:
             pieces = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return [
-                _Place(shard, name, tuple(piece.get_shape()), piece.get_dtype())
+                Place(shard, name, tuple(piece.get_shape()), piece.get_dtype())
                 for name, piece in pieces.items()
             ]
     except (OSError, SafetensorError) as error:
@@ -142,7 +186,7 @@ def _contents(shard: Path) -> list[_Place]:
 
 
 def _check(
-    folder: Path, places: Mapping[str, _Place], expected: Mapping[str, tuple[int, ...]]
+    folder: Path, places: Mapping[str, Place], expected: Mapping[str, tuple[int, ...]]
 ) -> None:
     if missing := [name for name in expected if name not in places]:
         raise CheckpointError(f"{folder}: tensors are missing: {listed(missing)}")

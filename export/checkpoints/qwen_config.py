@@ -16,6 +16,7 @@ from typing import Any
 from export.checkpoints.common import CheckpointError
 
 MODEL_TYPE = "qwen2_5_vl"
+SLIDING_WINDOW, MAX_WINDOW_LAYERS = 4096, 80  # transformers' defaults
 ROTARY_TYPES = (None, "default", "mrope")  # mrope is the section rule, on default frequencies
 
 
@@ -124,7 +125,7 @@ def read_config(folder: Path) -> tuple[DecoderGeometry, VisionGeometry]:
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind != MODEL_TYPE:
         raise CheckpointError(f"{path}: not a Qwen2.5-VL folder: its model_type is {kind!r}")
-    if "quantization_config" in config:
+    if config.get("quantization_config") is not None:
         raise CheckpointError(f"{path}: a quantised checkpoint: export from the original weights")
     text = _Section(path, config.get("text_config") or config)
     vision = _Section(path, config.get("vision_config") or {})
@@ -144,9 +145,13 @@ class _Section:
     def get(self, name: str) -> Any:  # noqa: ANN401 - JSON holds anything
         return self._values.get(name)
 
+    def has(self, name: str) -> bool:
+        return name in self._values
+
     def whole(self, name: str, default: int | None = None) -> int:
-        """A positive whole number; required where there is no default."""
-        value = self._values.get(name, default)
+        """A positive whole number; required where there is no default. null is as if missing."""
+        value = self.get(name)
+        value = default if value is None else value
         self.insist(
             isinstance(value, int) and not isinstance(value, bool) and value > 0,
             f"{name} is {value!r}, not a positive whole number",
@@ -154,8 +159,9 @@ class _Section:
         return value
 
     def number(self, name: str, default: float) -> float:
-        """A positive number."""
-        value = self._values.get(name, default)
+        """A positive number. null is as if missing."""
+        value = self.get(name)
+        value = default if value is None else value
         self.insist(
             isinstance(value, int | float) and value > 0,
             f"{name} is {value!r}, not a positive number",
@@ -180,19 +186,20 @@ class _Section:
 
 
 def _decoder(text: _Section, tied: bool) -> DecoderGeometry:
-    gathered = text.get("rope_parameters")
-    rotary = text.part(gathered or text.get("rope_scaling") or {})
+    # With both spellings in one config, transformers takes rope_scaling.
+    rotary = text.part(text.get("rope_scaling") or text.get("rope_parameters") or {})
     kind = rotary.get("rope_type") or rotary.get("type")
     text.insist(kind in ROTARY_TYPES, f"rotary embeddings of type {kind!r} are not supported")
-    text.insist(not text.get("use_sliding_window"), "sliding-window attention is not supported")
+    layers = text.whole("num_hidden_layers")
+    text.insist(not _slides(text, layers), "sliding-window attention is not supported")
     text.insist(text.get("hidden_act") in (None, "silu"), "hidden_act is not silu")
     width, heads = text.whole("hidden_size"), text.whole("num_attention_heads")
     theta_section = rotary if rotary.get("rope_theta") is not None else text
     geometry = DecoderGeometry(
-        layers=text.whole("num_hidden_layers"),
+        layers=layers,
         width=width,
         heads=heads,
-        kv_heads=text.whole("num_key_value_heads"),
+        kv_heads=_kv_heads(text, heads),
         head_dim=text.whole("head_dim", width // heads),
         intermediate=text.whole("intermediate_size"),
         vocabulary=text.whole("vocab_size", 152064),
@@ -207,6 +214,22 @@ def _decoder(text: _Section, tied: bool) -> DecoderGeometry:
         f"mrope_section {list(geometry.mrope_section)} does not fill half of {geometry.head_dim}",
     )
     return geometry
+
+
+def _kv_heads(text: _Section, heads: int) -> int:
+    """null is an old way to say that every head has keys of its own."""
+    said = "num_key_value_heads"
+    return heads if text.has(said) and text.get(said) is None else text.whole(said)
+
+
+def _slides(text: _Section, layers: int) -> bool:
+    """Whether any layer's attention slides: only layers from `max_window_layers` on do."""
+    if kinds := text.get("layer_types"):
+        return any(kind != "full_attention" for kind in kinds)
+    if not text.get("use_sliding_window"):
+        return False
+    window = text.get("sliding_window") if text.has("sliding_window") else SLIDING_WINDOW
+    return window is not None and text.whole("max_window_layers", MAX_WINDOW_LAYERS) < layers
 
 
 def _tower(vision: _Section) -> VisionGeometry:

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper
 
 from export import files
+from runtime.bundle.manifest import GraphSpec, TensorSpec
 
 OPSET = 18
 CONTRIB = "com.microsoft"
@@ -202,3 +203,20 @@ def tensor_info(name: str, dtype: DTypeLike, shape: Sequence[int | str]) -> onnx
     """The declaration of a graph's input or output; a dynamic axis is a word."""
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     return helper.make_tensor_value_info(name, kind, list(shape))
+
+
+def graph_spec(folder: Path, graph: str) -> GraphSpec:
+    """What a written graph takes and gives."""
+    model = onnx.load(folder / f"{graph}.onnx", load_external_data=False).graph
+    return GraphSpec(
+        f"{graph}.onnx",
+        tuple(_tensor_spec(info) for info in model.input),
+        tuple(_tensor_spec(info) for info in model.output),
+    )
+
+
+def _tensor_spec(info: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = info.type.tensor_type
+    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    shape = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
+    return TensorSpec(info.name, kind, shape)

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from onnx import ValueInfoProto
 
+from export.checkpoints.pictures import PictureRule
 from export.checkpoints.qwen_config import VisionGeometry
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from runtime.bundle import manifest as names
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 EPSILON = 1e-6  # of every norm of the tower
 
 
@@ -39,9 +38,15 @@ class _Layout:
 class VisionEmitter:
     """Emits one vision tower into `<folder>/vision.onnx`."""
 
-    def __init__(self, state: Mapping[str, torch.Tensor], geometry: VisionGeometry) -> None:
+    def __init__(
+        self,
+        state: Mapping[str, torch.Tensor],
+        geometry: VisionGeometry,
+        pictures: PictureRule,
+    ) -> None:
         """`state`: the tower's tensors under transformers' names, without prefix."""
         self._state = state
+        self._pictures = pictures
         self._size = geometry
         self._window_tokens = (geometry.window // geometry.patch) ** 2
         self._head_dim = geometry.width // geometry.heads
@@ -83,8 +88,8 @@ class VisionEmitter:
     def _patches(self, graph: GraphWriter) -> str:
         """Normalise, embed each patch of both frames, and group patches by visual token."""
         size = self._size
-        scale = 1.0 / (255.0 * np.array(CLIP_STD, np.float32))
-        shift = -np.array(CLIP_MEAN, np.float32) / np.array(CLIP_STD, np.float32)
+        mean, std = np.array(self._pictures.mean), np.array(self._pictures.std)
+        scale, shift = self._pictures.rescale / std, -mean / std
         for name, values in (("pixel.scale", scale), ("pixel.shift", shift)):
             graph.constant(name, values.astype(np.float32).reshape(1, 1, 1, -1))
         pixels = graph.node("Cast", [names.FRAME_PAIR], ["pixels"], to=1)

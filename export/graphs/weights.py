@@ -25,7 +25,7 @@ class DecoderWeights:
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """Read one decoder tensor by its canonical name, cast to `dtype` or as stored.
 
-        The merge itself is done in float32 whatever the types.
+        The merge is done in float32 whatever the types, and what is merged stays so by default.
         """
         pair = None
         if self._gaze is not None and self._gaze.lora and (match := ADAPTED.match(name)):
@@ -34,7 +34,7 @@ class DecoderWeights:
             return self._qwen.tensor(name, dtype)
         stored = self._qwen.tensor(name)
         merged = stored.float() + self._gaze.lora_scale * (pair.up @ pair.down)
-        return merged.to(dtype or stored.dtype)
+        return merged if dtype is None else merged.to(dtype)
 
 
 class RoundedWeights:
@@ -43,6 +43,11 @@ class RoundedWeights:
     def __init__(self, weights: DecoderWeights, linears: Linears) -> None:
         self._weights = weights
         self._linears = linears
+
+    @property
+    def changes(self) -> bool:
+        """Whether they differ from the weights as they were read."""
+        return self._linears.precision.kind != "float32"
 
     def tensor(self, name: str) -> Tensor:
         """One decoder tensor by its canonical name, float32."""

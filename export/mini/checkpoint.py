@@ -15,7 +15,8 @@ from export.checkpoints.vjepa import ENCODER_KEY
 from export.mini.lora import PROJECTIONS, LowRank
 from export.mini.model import MiniModel
 from export.mini.sizes import LORA_ALPHA, LORA_RANK, qwen_config
-from export.parity.reference import quiet
+from export.parity.reading.transformers_reading import quiet
+from export.random.pictures import write_pictures
 from export.random.tokenizer import write_tokenizer
 
 QWEN_FOLDER, VJEPA_FILE, GAZE_FILE = "qwen", "vjepa.pt", "gazeqwen.pt"
@@ -65,6 +66,7 @@ def _write_qwen(model: MiniModel, tokenizer: Tokenizer, folder: Path) -> None:
         plain.load_state_dict(state)
         plain.save_pretrained(folder)
     write_tokenizer(tokenizer, folder)
+    write_pictures(folder, model.sizes.vision)
 
 
 def _lora(model: MiniModel) -> dict[str, Tensor]:

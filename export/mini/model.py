@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from export.graphs.vision import CLIP_MEAN, CLIP_STD
+from export.checkpoints.pictures import CLIP_MEAN, CLIP_STD
 from export.mini.clips import ClipBatch
 from export.mini.prompts import IGNORED
 from export.mini.sizes import GRID, TOKEN_PIXELS, MiniSizes, qwen_config

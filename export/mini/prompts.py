@@ -19,8 +19,13 @@ from devices.synthetic.questions import (
     TaskQuestion,
 )
 from devices.synthetic.wordings import IDENTITY, every_wording
-from export.builder import AFTER_VIDEO, BEFORE_ANSWER, BEFORE_VIDEO
-from export.random.tokenizer import TURN_END, train_tokenizer
+from export.random.tokenizer import (
+    AFTER_VIDEO,
+    BEFORE_ANSWER,
+    BEFORE_VIDEO,
+    TURN_END,
+    train_tokenizer,
+)
 from runtime.answers.questions import Question, alert_question
 
 OPTIONS = "Options:\n"

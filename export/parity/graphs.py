@@ -6,7 +6,7 @@ injection that is silently lost looks like a working model), the last layer's re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,25 +110,44 @@ def random_encoding(models: Models, seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).uniform(-1, 1, width).astype(np.float32)
 
 
-def graph_cases(models: Models, reference: ReferenceModel) -> list[GraphCase]:
-    """Clips at the live grid and at a ragged one, and what PyTorch makes of them."""
+def graph_cases(
+    models: Models, reference: ReferenceModel, seen: Callable[[], None] = lambda: None
+) -> list[GraphCase]:
+    """Clips at the live grid and at a ragged one, and what PyTorch makes of them.
+
+    `seen` is called when the encoder has seen every clip and is not needed any more, and before the
+    vision tower is.
+    """
     settings = models.bundle.manifest.settings
     live = (settings.live_height, settings.live_width)
-    cases = []
+    clips = []
     for name, grid, step, steps in (("live grid", live, 0, 1), ("grid 3 x 5", (3, 5), 1, 3)):
         encodings = [random_encoding(models, seed) for seed in range(steps)]
         clip = random_clip(models, seed=steps, grid=grid, encodings=encodings)
-        features = reference.features(torch.from_numpy(clip.frames))
-        gazes = {"gaze": encodings[step], "no active fixation": np.zeros_like(encodings[step])}
-        residuals = {
-            gaze: reference.residuals(features, step, steps, grid, torch.from_numpy(encoding))
-            for gaze, encoding in gazes.items()
-        }
-        visual = reference.visual(torch.from_numpy(clip.pair(step)))
-        rows = _kept_modules(models, reference)
-        kept = {gaze: values[rows].numpy() for gaze, values in residuals.items()}
-        cases.append(GraphCase(name, clip, step, gazes, features.numpy(), visual.numpy(), kept))
-    return cases
+        clips.append((name, clip, step, reference.features(torch.from_numpy(clip.frames))))
+    seen()
+    rows = _kept_modules(models, reference)
+    return [_graph_case(reference, rows, *clip) for clip in clips]
+
+
+def _graph_case(
+    reference: ReferenceModel,
+    rows: list[int],
+    name: str,
+    clip: Clip,
+    step: int,
+    features: torch.Tensor,
+) -> GraphCase:
+    encoding = clip.encodings[step]
+    assert encoding is not None
+    gazes = {"gaze": encoding, "no active fixation": np.zeros_like(encoding)}
+    residuals = {
+        gaze: reference.residuals(features, step, clip.steps, clip.grid, torch.from_numpy(values))
+        for gaze, values in gazes.items()
+    }
+    visual = reference.visual(torch.from_numpy(clip.pair(step)))
+    kept = {gaze: values[rows].numpy() for gaze, values in residuals.items()}
+    return GraphCase(name, clip, step, gazes, features.numpy(), visual.numpy(), kept)
 
 
 def check_graphs(models: Models, cases: Sequence[GraphCase]) -> Iterator[ParityFigure]:

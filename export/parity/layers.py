@@ -7,25 +7,23 @@ with one PyTorch layer on the same hidden states.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import helper
-from transformers import Qwen2_5_VLTextConfig
+from transformers import PreTrainedConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLDecoderLayer,
     Qwen2_5_VLRotaryEmbedding,
 )
 
-from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.graph_writer import tensor_info
 from export.graphs.weights import RoundedWeights
 from export.parity.graphs import LEAST_CHANGE, decoder_tolerance, figure
-from export.parity.reference import quiet
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle
@@ -37,18 +35,22 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 def check_layers(
-    bundle: Bundle, weights: RoundedWeights, geometry: DecoderGeometry
+    bundle: Bundle, weights: RoundedWeights, config: PreTrainedConfig
 ) -> Iterator[ParityFigure]:
     """Every layer but the last with and without a residual, then the last layer with the head.
 
-    `weights`: as the emitted graph holds them.
+    `weights`: as the emitted graph holds them. `config`: the decoder's, as transformers reads it.
     """
+    config = deepcopy(config)
+    config._attn_implementation = "eager"
     tolerance = decoder_tolerance(bundle.manifest.quantization)
     graph = onnx.load(bundle.graph_path(names.DECODER), load_external_data=False)
-    hidden = np.random.default_rng(5).normal(size=(1, TOKENS, geometry.width)).astype(np.float32)
+    hidden = (
+        np.random.default_rng(5).normal(size=(1, TOKENS, config.hidden_size)).astype(np.float32)
+    )
     injected = bundle.manifest.geometry.resampler.injected_layers
-    for layer in range(geometry.layers - 1):
-        theirs = _torch_layer(weights, geometry, layer, hidden)
+    for layer in range(config.num_hidden_layers - 1):
+        theirs = _torch_layer(weights, config, layer, hidden)
         plain = _emitted_layer(bundle, graph, layer, hidden, residual=0.0)
         yield _figure(f"layer {layer}", plain, theirs, tolerance)
         if layer in injected:
@@ -60,7 +62,7 @@ def check_layers(
                 names.DECODER, case, change, LEAST_CHANGE, must_change=True, layer_by_layer=True
             )
         hidden = theirs / np.sqrt(np.mean(theirs**2))
-    ours, theirs = _head(bundle, graph, weights, geometry, hidden)
+    ours, theirs = _head(bundle, graph, weights, config, hidden)
     yield _figure("last layer and head", ours, theirs, tolerance)
 
 
@@ -72,9 +74,8 @@ def _figure(
 
 
 def _torch_layer(
-    weights: RoundedWeights, geometry: DecoderGeometry, layer: int, hidden: NDArray[np.float32]
+    weights: RoundedWeights, config: PreTrainedConfig, layer: int, hidden: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    config = text_config(geometry, "eager")
     module = Qwen2_5_VLDecoderLayer(config, layer).eval()
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -86,30 +87,6 @@ def _torch_layer(
     with torch.no_grad():
         output = module(values, attention_mask=mask, position_embeddings=rotary)
     return (output[0] if isinstance(output, tuple) else output).numpy()
-
-
-def text_config(
-    geometry: DecoderGeometry, attention: Literal["eager", "sdpa"]
-) -> Qwen2_5_VLTextConfig:
-    """transformers' config of a decoder, token ids aside."""
-    with quiet():
-        return Qwen2_5_VLTextConfig(
-            hidden_size=geometry.width,
-            num_hidden_layers=geometry.layers,
-            num_attention_heads=geometry.heads,
-            num_key_value_heads=geometry.kv_heads,
-            intermediate_size=geometry.intermediate,
-            vocab_size=geometry.vocabulary,
-            rms_norm_eps=geometry.rms_epsilon,
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": geometry.rope_theta,
-                "mrope_section": list(geometry.mrope_section),
-            },
-            bos_token_id=None,
-            eos_token_id=None,
-            attn_implementation=attention,
-        )
 
 
 def _emitted_layer(
@@ -127,15 +104,15 @@ def _head(
     bundle: Bundle,
     graph: onnx.ModelProto,
     weights: RoundedWeights,
-    geometry: DecoderGeometry,
+    config: PreTrainedConfig,
     hidden: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logits of the last token, the engine's and PyTorch's: (vocabulary,)."""
-    last = geometry.layers - 1
+    last = config.num_hidden_layers - 1
     rows = {names.ROWS: np.array([TOKENS - 1], np.int64)}
     ours = _run_cut(bundle, graph, last, hidden, [names.LOGITS], rows)[names.LOGITS][0]
-    final = torch.from_numpy(_torch_layer(weights, geometry, last, hidden)[0, -1])
-    scale = torch.rsqrt(final.pow(2).mean() + geometry.rms_epsilon)
+    final = torch.from_numpy(_torch_layer(weights, config, last, hidden)[0, -1])
+    scale = torch.rsqrt(final.pow(2).mean() + config.rms_norm_eps)
     normed = final * scale * weights.tensor("norm.weight")
     theirs = torch.cat([rows @ normed for rows in weights.rows("lm_head.weight")])
     return ours, theirs.numpy()

@@ -1,29 +1,49 @@
 """GazeQwen in PyTorch, as released: transformers' model, and hooks that add the residuals.
 
-The independent computation that every exported graph is compared with. Nothing here uses the
-exported graphs, the split resampler, the merged weights or the runtime's position rule.
+The independent computation that every exported graph is compared with. Nothing here uses our
+reading of the checkpoints, the exported graphs, our modules or the runtime's position rule.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-from transformers.utils import logging
+from transformers import Qwen2_5_VLForConditionalGeneration
 
-from export.checkpoints.gaze import GazeCheckpoint
-from export.checkpoints.qwen import VISION, QwenCheckpoint
-from export.graphs.vision import CLIP_MEAN, CLIP_STD
-from export.modules.resampler import GazeResampler
-from export.modules.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder
+from export.parity.reading.pictures import Pictures
+from export.parity.reading.released_encoder import ReleasedEncoder
+from export.parity.reading.released_gaze import ReleasedGaze
+from export.parity.reading.transformers_reading import quiet
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Encoder(Protocol):
+    """V-JEPA: `geometry.pixels` along a side of its frames."""
+
+    geometry: Any
+
+    def __call__(self, video: Tensor) -> Tensor:
+        """(1, 3, 16, pixels, pixels) -> (1, tubelets, side, side, d_vjepa)."""
+        ...
+
+
+class Resampler(Protocol):
+    """The resampler: `geometry.injected_layers`, one per module."""
+
+    geometry: Any
+
+    def __call__(self, features: Tensor, encoding: Tensor) -> Tensor:
+        """(N, d_vjepa), (d_latent,) -> residuals (modules, N, D)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,43 +61,29 @@ class ReferenceModel:
     def __init__(
         self,
         qwen: Qwen2_5_VLForConditionalGeneration,
-        vjepa: VJepaEncoder,
-        resampler: GazeResampler,
+        vjepa: Encoder | None,
+        resampler: Resampler,
+        pictures: Pictures,
     ) -> None:
-        """`qwen`: with the second stage's LoRA merged."""
+        """`qwen`: with the second stage's LoRA merged. `vjepa`: None once it is not needed."""
         self.qwen = qwen.eval().requires_grad_(False)
         self.vjepa = vjepa
         self.resampler = resampler
+        self.pictures = pictures
 
     @classmethod
-    def load(cls, qwen_folder: Path, vjepa: VJepaEncoder, gaze: GazeCheckpoint) -> ReferenceModel:
-        """The model of a Qwen2.5-VL folder as transformers reads it, LoRA merged by peft."""
-        with quiet():
-            qwen = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                qwen_folder, dtype=torch.float32
-            )
-            merged = _merge_lora(qwen, gaze)
-        return cls(merged, vjepa, gaze.resampler)
-
-    @classmethod
-    def without_decoder(
-        cls, checkpoint: QwenCheckpoint, vjepa: VJepaEncoder, gaze: GazeCheckpoint
+    def load(
+        cls, qwen: Path, vjepa: Path, pixels: int, gaze: Path, injected_layers: tuple[int, ...]
     ) -> ReferenceModel:
-        """All but the decoder, whose weights stay unread: `logits` is not to be called."""
-        with quiet(), torch.device("meta"):
-            config = Qwen2_5_VLConfig.from_pretrained(checkpoint.folder)
-            qwen = Qwen2_5_VLForConditionalGeneration(config)
-        tower = qwen.model.visual
-        tower.rotary_pos_emb = type(tower.rotary_pos_emb)(config.vision_config)  # no weights
-        # One piece of memory: freed in many, it would stay with the process.
-        memory = torch.empty(sum(weight.numel() for weight in tower.parameters()))
-        state, start = {}, 0
-        for name, weight in tower.named_parameters():
-            place = memory[start : start + weight.numel()].view(weight.shape)
-            state[name] = place.copy_(checkpoint.tensor(VISION + name))
-            start += weight.numel()
-        tower.load_state_dict(state, assign=True)
-        return cls(qwen, vjepa, gaze.resampler)
+        """The whole model as transformers reads it, LoRA merged by peft.
+
+        `pixels`: of the encoder's frames. `injected_layers`: of all modules, the last one too.
+        """
+        released = ReleasedGaze(gaze, injected_layers)
+        with quiet():
+            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(qwen, dtype=torch.float32)
+        model = released.merge_into(model, model.model.language_model.layers)
+        return cls(model, ReleasedEncoder(vjepa, pixels), released, Pictures(qwen))
 
     @torch.no_grad()
     def replace_decoder(self, tensor: Callable[[str], Tensor]) -> None:
@@ -90,6 +96,7 @@ class ReferenceModel:
     @torch.no_grad()
     def features(self, frames: Tensor) -> Tensor:
         """V-JEPA over uint8 (16, h, w, 3) -> (tubelets, side, side, d_vjepa)."""
+        assert self.vjepa is not None
         side = self.vjepa.geometry.pixels
         images = (frames.permute(0, 3, 1, 2).float() / 255).clamp(0, 1)
         images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
@@ -99,15 +106,10 @@ class ReferenceModel:
     @torch.no_grad()
     def visual(self, pair: Tensor) -> Tensor:
         """The vision tower over uint8 (2, 28H, 28W, 3) -> visual embeddings (H*W, D)."""
-        config = self.qwen.config.vision_config
-        patch, merge = config.patch_size, config.spatial_merge_size
-        images = _normalised(pair.permute(0, 3, 1, 2).float() / 255, CLIP_MEAN, CLIP_STD)
-        rows, columns = images.shape[2] // patch, images.shape[3] // patch
-        blocks = (rows // merge, merge, patch, columns // merge, merge, patch)
-        patches = images.reshape(2, 3, *blocks).permute(2, 5, 3, 6, 1, 0, 4, 7)
-        grid = torch.tensor([[1, rows, columns]])
-        output = self.qwen.model.visual(patches.reshape(rows * columns, -1), grid_thw=grid)
-        return output.pooler_output
+        patch = self.qwen.config.vision_config.patch_size
+        grid = torch.tensor([[1, pair.shape[1] // patch, pair.shape[2] // patch]])
+        patches = self.pictures.patches(pair.numpy())
+        return self.qwen.model.visual(patches, grid_thw=grid).pooler_output
 
     @torch.no_grad()
     def residuals(
@@ -132,8 +134,9 @@ class ReferenceModel:
         pieces = [embed(torch.tensor(before)), *(step.visual for step in steps)]
         embeddings = torch.cat([*pieces, embed(torch.tensor(after))]).unsqueeze(0)
         positions = self._positions(len(before), [step.grid for step in steps], len(after))
-        with self._injection(len(before), steps):
-            hidden = self.qwen.model.language_model(
+        decoder, injected = self.qwen.model.language_model, self.resampler.geometry.injected_layers
+        with injection(decoder.layers, injected, len(before), steps):
+            hidden = decoder(
                 inputs_embeds=embeddings,
                 position_ids=positions.unsqueeze(1),
                 attention_mask=torch.ones(1, embeddings.shape[1], dtype=torch.long),
@@ -154,20 +157,28 @@ class ReferenceModel:
         rows += [[first + place] * 3 for place in range(after)]
         return torch.tensor(rows).T
 
-    @contextmanager
-    def _injection(self, first: int, steps: Sequence[ReferenceStep]) -> Iterator[None]:
-        """Hooks that add each step's residuals to the outputs of the injected layers."""
-        layers = self.qwen.model.language_model.layers
-        handles = []
-        if any(step.residuals is not None for step in steps):
-            for module, layer in enumerate(self.resampler.geometry.injected_layers):
-                hook = _adding(first, steps, module)
-                handles.append(layers[layer].register_forward_hook(hook))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+
+@contextmanager
+def injection(
+    layers: nn.ModuleList,
+    injected: Sequence[int],
+    first: int,
+    steps: Sequence[ReferenceStep],
+) -> Iterator[None]:
+    """Hooks that add each step's residuals to the outputs of the `injected` layers.
+
+    `first`: the first visual token.
+    """
+    handles = []
+    if any(step.residuals is not None for step in steps):
+        for module, layer in enumerate(injected):
+            hook = _adding(first, steps, module)
+            handles.append(layers[layer].register_forward_hook(hook))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _adding(first: int, steps: Sequence[ReferenceStep], module: int):  # noqa: ANN202
@@ -183,46 +194,6 @@ def _adding(first: int, steps: Sequence[ReferenceStep], module: int):  # noqa: A
         return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
     return hook
-
-
-def _merge_lora(
-    model: Qwen2_5_VLForConditionalGeneration, gaze: GazeCheckpoint
-) -> Qwen2_5_VLForConditionalGeneration:
-    """The second stage, merged by peft."""
-    if not gaze.lora:
-        return model
-    config = LoraConfig(
-        r=gaze.rank,
-        lora_alpha=gaze.alpha,
-        use_rslora=gaze.rank_stabilised,
-        target_modules=["q_proj", "v_proj"],
-        lora_dropout=0.0,
-    )
-    adapted = get_peft_model(model, config)
-    for layer, block in enumerate(adapted.model.model.language_model.layers):
-        for projection in ("q_proj", "v_proj"):
-            linear = getattr(block.self_attn, projection)
-            pair = gaze.lora.get((layer, projection))
-            if pair is not None:
-                linear.lora_A["default"].weight.data.copy_(pair.down)
-                linear.lora_B["default"].weight.data.copy_(pair.up)
-    return adapted.merge_and_unload()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """transformers reports its loading; that is no news here."""
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _normalised(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

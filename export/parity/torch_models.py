@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from export.checkpoints.common import CheckpointError, sha256
-from export.checkpoints.gaze import load_gaze
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
 from export.parity.reference import ReferenceModel, ReferenceStep
@@ -51,11 +50,10 @@ class TorchModels:
         """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others."""
         _check_origin(bundle, qwen, vjepa, gaze)
         side = bundle.manifest.geometry.vjepa.side
-        encoder = load_vjepa(vjepa, side * PATCH)
-        if encoder.geometry.side != side:
+        if load_vjepa(vjepa, side * PATCH).geometry.side != side:
             raise CheckpointError(f"{vjepa}: its patches are not of {PATCH} pixels")
         layers = bundle.manifest.provenance.injection.layers
-        return cls(bundle, ReferenceModel.load(qwen, encoder, load_gaze(gaze, layers)))
+        return cls(bundle, ReferenceModel.load(qwen, vjepa, side * PATCH, gaze, layers))
 
     def features(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""

@@ -64,6 +64,13 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
+# The same turns around the video and the text.
+BEFORE_VIDEO = (
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|>"
+)
+AFTER_VIDEO = "<|vision_end|>"
+BEFORE_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
+
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Learn the merges of a corpus; the same texts give the same tokenizer.

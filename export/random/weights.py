@@ -24,6 +24,7 @@ from export.checkpoints.qwen_config import MODEL_TYPE, DecoderGeometry, VisionGe
 from export.checkpoints.vjepa import ENCODER_KEY
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import VJepaEncoder, VJepaGeometry
+from export.random.pictures import write_pictures
 from export.random.safetensors_writer import Shape, write_shards
 from export.random.shapes import CORPUS, SHAPES, RandomShape
 from export.random.tensors import random_pieces, random_tensor
@@ -41,7 +42,7 @@ from export.random.tokenizer import (
 
 LORA_RANK, LORA_ALPHA = 8, 16.0
 WHOLE_FILE = "drawn.txt"  # what the checkpoints beside it were drawn from, and their sizes
-DRAWING = 2  # rises when the same seed gives other checkpoints
+DRAWING = 3  # rises when the same seed gives other checkpoints
 FLOAT_BYTES = 4  # of the encoder and the gaze checkpoint
 
 Progress = Callable[[int, int], None]
@@ -122,6 +123,7 @@ class _Writer:
         write_tokenizer(tokenizer, folder)
         _write_json(folder / "config.json", _config(shape, tokenizer))
         _write_json(folder / "generation_config.json", _generation_config(tokenizer))
+        write_pictures(folder, shape.vision)
         write_shards(
             folder,
             self._qwen,

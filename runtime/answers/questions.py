@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from devices.samples import KnownQuestion
+from runtime.bundle.manifest import PromptPieces
 from runtime.bundle.opening import Bundle
 from runtime.errors import QuestionError
 from runtime.model.context import Context
@@ -68,6 +70,14 @@ def known_question(sample: KnownQuestion) -> Question:
     return Question(sample.text, sample.options, sample.answer)
 
 
+def question_tokens(
+    tokenizer: Tokenizer, prompt: PromptPieces, question: Question
+) -> NDArray[np.int64]:
+    """The tokens of a question, from the end of the video to the opening of the answer."""
+    ids = tokenizer.encode(question.prompt(), add_special_tokens=False).ids
+    return np.array([*prompt.after_video, *ids, *prompt.before_answer], np.int64)
+
+
 class Asker:
     """Asks questions in a context and leaves it as it was."""
 
@@ -97,8 +107,7 @@ class Asker:
 
     def tokens(self, question: Question) -> NDArray[np.int64]:
         """The tokens that follow the video: the text and the opening of the answer."""
-        ids = self._tokenizer.encode(question.prompt(), add_special_tokens=False).ids
-        return np.array([*self._prompt.after_video, *ids, *self._prompt.before_answer], np.int64)
+        return question_tokens(self._tokenizer, self._prompt, question)
 
     def ask(
         self,

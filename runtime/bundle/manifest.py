@@ -198,8 +198,9 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ParityFigure:
-    """One comparison of an exported graph with PyTorch.
+    """One comparison: of an exported graph with PyTorch, or of what was read of the checkpoints.
 
+    `graph`: the graph, or the kind of what was read; `case`: what of it, and what with.
     `difference` is the largest one found. It must be at most `bound`, or at least so much where
     the case says that something has to change.
     """

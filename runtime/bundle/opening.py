@@ -67,11 +67,22 @@ class Bundle:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of the text model."""
-        return Tokenizer.from_file(str(self.folder / TOKENIZER_FILE))
+        return read_tokenizer(self.folder / TOKENIZER_FILE)
 
     def graph_path(self, graph: str) -> Path:
         """Where the graph lies."""
         return self.folder / self.manifest.graphs[graph].file
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer that neither cuts nor fills what it is given, whatever its file says of that.
+
+    Both are habits of whoever saved the file, and would take the end of a question away.
+    """
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -49,9 +49,12 @@ class Engine(Protocol):
 class OnnxEngine:
     """A graph in ONNX Runtime, on the CPU or on a CUDA device."""
 
-    def __init__(self, path: Path, threads: int = 0, place: Place = HOST) -> None:
+    def __init__(
+        self, path: Path, threads: int = 0, place: Place = HOST, packed: bool = True
+    ) -> None:
         """Load the graph at `path`; `threads` per operator, 0 for all cores.
 
+        `packed`: weights are laid out anew for speed, beside those in the file.
         Raises EngineError if ONNX Runtime is missing, can't use the device or refuses the graph.
         """
         self._onnxruntime = onnxruntime_module()
@@ -59,6 +62,8 @@ class OnnxEngine:
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        if not packed:
+            options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             self._session = self._onnxruntime.InferenceSession(
                 str(path), options, providers=_providers(place)

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 
 from runtime.bundle.opening import Bundle
-from runtime.check import MemoryNeed, main, memory_finding, memory_need, self_test
+from runtime.check import (
+    MemoryNeed,
+    comparison_findings,
+    main,
+    memory_finding,
+    memory_need,
+    self_test,
+)
 from runtime.engines.choice import Machine
 from runtime.engines.gpu import Gpu
 
@@ -16,10 +23,38 @@ BARE = Machine(None, ("CPUExecutionProvider",), {})
 def test_a_good_bundle_passes(tiny_folder, capsys):
     assert main([str(tiny_folder)], BARE) == 0
     lines = capsys.readouterr().out.splitlines()
+    compared = [line for line in lines if line.startswith("ok   compared: ")]
+    lines = [line for line in lines if line not in compared]
     kinds = [line.split()[1] for line in lines]
-    assert kinds == ["bundle:", "engine:", "memory:", "encoding:", "prefill:", "gaze:", "decoding:"]
+    assert kinds == [
+        *("bundle:", "rounding:", "engine:", "memory:", "encoding:", "prefill:", "gaze:"),
+        "decoding:",
+    ]
     assert all(line.startswith("ok ") for line in lines)
-    assert "cpu: no NVIDIA GPU found" in lines[1]
+    assert "cpu: no NVIDIA GPU found" in lines[2]
+
+
+def test_it_says_what_the_export_compared_with_what(tiny_folder):
+    manifest = Bundle.open(tiny_folder).manifest
+    said = [finding.line for finding in comparison_findings(manifest)]
+    for kind, told in (
+        ("reading", "26 entries of config.json, as transformers"),
+        ("reading", "16 adapted weights, as peft"),
+        ("text", "questions, as transformers"),
+        ("pictures", "the checkpoint's processor"),
+        ("positions", "get_rope_index"),
+        ("first layers", "a video of 3 steps"),
+        ("graph decoder", "comparisons with PyTorch over the same weights; "),
+    ):
+        assert any(line.startswith(f"compared: {kind}: ") and told in line for line in said)
+    assert said[-1].startswith("rounding: apart from all that, float32 changes")
+
+
+def test_a_bundle_that_was_compared_less_says_so(tiny_folder):
+    manifest = Bundle.open(tiny_folder).manifest
+    graphs = tuple(figure for figure in manifest.parity if figure.graph in manifest.graphs)
+    (line, *_) = (each.line for each in comparison_findings(replace(manifest, parity=graphs)))
+    assert "not compared with transformers' reading" in line
 
 
 def test_an_altered_bundle_fails_in_one_line(tiny_folder, tmp_path, capsys):

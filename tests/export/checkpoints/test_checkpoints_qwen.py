@@ -147,6 +147,8 @@ def test_hashes_cover_every_file_the_bundle_comes_from(written):
         INDEX,
         "tokenizer.json",
         "tokenizer_config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
     }
     for name, digest in hashes.items():
         assert digest == hashlib.sha256((written / name).read_bytes()).hexdigest()

@@ -135,7 +135,7 @@ DAMAGES = {
         "'yarn' are not supported",
     ),
     "sliding window": (
-        config_with(lambda config: config.update(use_sliding_window=True)),
+        config_with(lambda config: config.update(use_sliding_window=True, max_window_layers=2)),
         "sliding-window attention is not supported",
     ),
     "another activation": (

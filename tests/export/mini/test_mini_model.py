@@ -13,7 +13,9 @@ from export.mini.model import MiniModel
 from export.mini.prompts import IGNORED, PromptWriter, mini_tokenizer, option_ends, prompt_of
 from export.mini.sizes import MiniSizes
 from export.mini.training import answer
+from export.parity.reading.pictures import Pictures
 from export.parity.reference import ReferenceModel, ReferenceStep
+from export.random.pictures import write_pictures
 from runtime.inputs.gaze_encoding import gaze_encoding
 
 WORDS = ("Question", ":", "Tell", "me", "when", "I", "look", "at", "the", "purple", "hammer", ".")
@@ -39,8 +41,10 @@ def model(tokenizer):
 
 
 @pytest.fixture(scope="module")
-def reference(model):
-    return ReferenceModel(model.qwen, model.vjepa, model.resampler)
+def reference(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder, model.sizes.vision)
+    return ReferenceModel(model.qwen, model.vjepa, model.resampler, Pictures(folder))
 
 
 def still(pair):

@@ -166,7 +166,13 @@ def test_checkpoints_say_the_same_read_by_transformers_and_peft(trained, tmp_pat
     assert any(pair.up.abs().max() > 0 for pair in gaze.lora.values())
     vjepa = load_vjepa(files.vjepa_file, pixels=SIZES.vjepa.pixels)
     check_fit(gaze, QwenCheckpoint.open(files.qwen_folder), vjepa)
-    reference = ReferenceModel.load(files.qwen_folder, vjepa, gaze)
+    reference = ReferenceModel.load(
+        files.qwen_folder,
+        files.vjepa_file,
+        SIZES.vjepa.pixels,
+        files.gaze_file,
+        SIZES.resampler.injected_layers,
+    )
     batch = ClipStream(trained.tokenizer, (9,), drawn=CLIPS).batch(0)
     model, pairs = trained.model.eval(), batch.frames.flatten(0, 1)
     with torch.no_grad():

@@ -1,0 +1,1 @@
+"""Our reading of the checkpoints against other readings of the same files."""
