@@ -46,7 +46,8 @@ from runtime.bundle.manifest import (
     VisionShape,
     VJepaShape,
 )
-from runtime.bundle.opening import Bundle, file_spec, write_manifest
+from runtime.bundle.opening import Bundle, write_manifest
+from runtime.bundle.verification import file_spec
 from runtime.model.models import Models
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"

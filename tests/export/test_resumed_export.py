@@ -69,7 +69,7 @@ def test_the_command_goes_on(tiny_folder, tmp_path, emitted, capsys):
     assert (out / "vjepa.onnx.data").stat().st_mtime_ns == traced
     for name in ("decoder.onnx", "decoder.onnx.data", "embeddings.npy"):
         assert filecmp.cmp(out / name, tiny_folder / name, shallow=False)
-    listed = set(Bundle.open(out).manifest.files) | {names.MANIFEST_FILE, ".verified.json"}
+    listed = set(Bundle.open(out).manifest.files) | {names.MANIFEST_FILE}
     assert {path.name for path in out.iterdir()} == listed
 
 
