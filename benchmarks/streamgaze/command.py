@@ -30,9 +30,11 @@ from benchmarks.streamgaze.data.questions import QuestionKey
 from benchmarks.streamgaze.reporting.summary import summary_lines
 from devices import numbers
 from devices.parser import Parser
+from devices.printable import printable
 from runtime.model.models import Models
 
 UNUSABLE_FILE = "unusable task file"
+LONGEST_LINE = 2000  # characters about one problem
 
 
 def run(arguments: Sequence[str], console: Console) -> int:
@@ -74,7 +76,8 @@ def make_run(
                 heard(result)
                 progress.advance(task)
                 if result.skipped is not None:
-                    console.print(f"skipped, {result.skipped}: {result.key}: {result.reason}")
+                    line = f"skipped, {result.skipped}: {result.key}: {result.reason}"
+                    console.print(printable(line, LONGEST_LINE))
         return results.read()
     finally:
         results.close()
@@ -115,7 +118,8 @@ def check(
         for found in problems(library, files, lambda done: progress.advance(task, done)):
             causes[found.problem.cause] += 1
             unaskable |= found.questions
-            console.print(f"{found.problem.cause}: {found.about}: {found.problem.reason}")
+            line = f"{found.problem.cause}: {found.about}: {found.problem.reason}"
+            console.print(printable(line, LONGEST_LINE))
     for error in unread:
         causes[UNUSABLE_FILE] += 1
         console.print(f"{UNUSABLE_FILE}: {error}")

@@ -23,6 +23,7 @@ from runtime.answers.record import AnswerRecord, FixationFact
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.jsonl"
 NO_ANSWER_GIVEN = "no answer"
+DAMAGED = (msgspec.MsgspecError, RecursionError, UnicodeError)
 LONGEST = 120  # characters of a setting in an error message
 
 
@@ -207,7 +208,7 @@ def _decoded(path: Path, lines: bytes) -> Iterator[Result]:
     for number, line in enumerate(lines.splitlines(), start=1):
         try:
             yield msgspec.json.decode(line, type=Result)
-        except msgspec.MsgspecError as error:
+        except DAMAGED as error:
             raise DataSetError(f"{path}, line {number}: damaged: {error}") from error
 
 
@@ -230,7 +231,7 @@ def _check_conditions(folder: Path, conditions: Conditions) -> None:
 def _read_conditions(path: Path) -> Conditions:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Conditions)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise DataSetError(f"{path}: damaged: {error}") from error
 
 

@@ -7,7 +7,7 @@ import pytest
 from drawn_streamgaze import alert, choice, draw_set, entry, write_task
 
 from benchmarks.streamgaze.__main__ import main
-from benchmarks.streamgaze.data.questions import read_entries, seconds_of
+from benchmarks.streamgaze.data.entries import read_entries, seconds_of
 from benchmarks.streamgaze.data.tasks import TASKS, Window, task_named, window
 
 SCENE = "past_scene_recall"
