@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.streamgaze.asking.engines import ENGINES, load_models
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate, problems
-from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED
-from benchmarks.streamgaze.asking.results import Conditions, Result, ResultFile
+from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED, RULES
+from benchmarks.streamgaze.asking.results import Conditions, Result, ResultFile, Run
 from benchmarks.streamgaze.data.dataset import (
     DataSetError,
     Selection,
@@ -54,8 +54,8 @@ def make_run(
     options: argparse.Namespace,
     console: Console,
     heard: Callable[[Result], None] = lambda result: None,
-) -> list[Result]:
-    """Ask what is not answered yet; `heard` hears of each result. Returns those of the whole run.
+) -> Run:
+    """Ask what is not answered yet; `heard` hears of each result. Returns the whole run.
 
     Raises DataSetError and RuntimeFault.
     """
@@ -78,7 +78,7 @@ def make_run(
                 if result.skipped is not None:
                     line = f"skipped, {result.skipped}: {result.key}: {result.reason}"
                     console.print(printable(line, LONGEST_LINE))
-        return results.read()
+        return Run(options.out, conditions, tuple(results.read()))
     finally:
         results.close()
 
@@ -146,6 +146,8 @@ def _conditions(
         data={file.task.name: file.digest for file in files},
         split=_split_name(options),
         limit=options.limit,
+        empty=tuple(file.task.name for file in files if not file.questions),
+        rules=RULES,
     )
 
 

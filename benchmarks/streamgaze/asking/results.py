@@ -32,6 +32,7 @@ class Conditions:
     """Everything that an answer depends on.
 
     `data`: sha256 of each task file by task. `split`: its part and hash; empty for the whole.
+    `empty`: tasks whose file holds no question of those. `rules`: which version of the protocols'.
     """
 
     bundle: str
@@ -44,6 +45,8 @@ class Conditions:
     data: dict[str, str]
     split: str
     limit: int | None
+    empty: tuple[str, ...] = ()
+    rules: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class QuestionKey:
 
     def __str__(self) -> str:
         asked = printable(repr(self.question), LONGEST_SHOWN)
-        return f"{self.task}, {self.video} at {self.time or 'no time'}: {asked}"
+        return f"{self.task}, {self.video or 'no video'} at {self.time or 'no time'}: {asked}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def test_check_lists_every_problem_of_files(copied, capsys):
         ("missing fixation file", "two.mp4, 1 questions"),
         ("missing video", "three.mp4, 1 questions"),
         ("missing video", "two.mp4, 1 questions"),
-        ("no video named", f"{EASY},  at 00:01"),
+        ("no video named", f"{EASY}, no video at 00:01"),
         ("unreadable time", asked),
         ("unusable task file", str(copied.root / "qa" / f"{GTA}.json")),
     ]
