@@ -105,8 +105,10 @@ def _fits(geometry: Geometry) -> Iterator[str]:
     layers = resampler.injected_layers
     if not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
         yield f"its injected layers are {_quoted(layers)}"
-    elif max(*layers, resampler.pruned_layer) >= decoder.layers or resampler.pruned_layer < 0:
+    elif layers[-1] >= decoder.layers:
         yield f"its injected layers are {_quoted(layers)} of {decoder.layers}"
+    elif not layers[-1] < resampler.pruned_layer < decoder.layers:
+        yield f"its pruned layer is {_quoted(resampler.pruned_layer)} of {decoder.layers}"
 
 
 def _settings(settings: Settings) -> Iterator[str]:

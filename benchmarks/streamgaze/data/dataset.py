@@ -16,7 +16,8 @@ from benchmarks.streamgaze.data.tasks import TASKS, Task, task_named
 from devices.printable import printable
 
 OVERLAY = "viz"  # folders of videos with the gaze drawn in: never to be shown to a model
-LARGEST = 1 << 28  # bytes of a JSON file; the hub's largest has a few MB
+LARGEST = 1 << 25  # bytes of a JSON file; the hub's largest has a few MB
+MOST_QUESTIONS = 200_000  # of a task file; the hub's largest has two thousand
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"}
 
 
@@ -166,8 +167,15 @@ def _task_path(root: Path, task: Task) -> Path | None:
 
 def _read_task(task: Task, path: Path, selection: Selection) -> TaskFile:
     data = _read(path)
-    questions = selection.of(read_entries(task, decode_task(path, data)))
-    return TaskFile(task, hashlib.sha256(data).hexdigest(), questions)
+    questions = _bounded(path, read_entries(task, decode_task(path, data)))
+    return TaskFile(task, hashlib.sha256(data).hexdigest(), selection.of(questions))
+
+
+def _bounded(path: Path, questions: Iterable[EvaluationQuestion]) -> Iterator[EvaluationQuestion]:
+    for number, question in enumerate(questions):
+        if number == MOST_QUESTIONS:
+            raise DataSetError(f"{path}: it holds more than {MOST_QUESTIONS} questions: split it")
+        yield question
 
 
 def decode_task(path: Path, data: bytes) -> list[object]:

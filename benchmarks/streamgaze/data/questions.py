@@ -26,8 +26,10 @@ class QuestionKey:
     number: int = 0
 
     def __str__(self) -> str:
-        asked = printable(repr(self.question), LONGEST_SHOWN)
-        return f"{self.task}, {self.video or 'no video'} at {self.time or 'no time'}: {asked}"
+        video, asked = (
+            printable(text, LONGEST_SHOWN) for text in (self.video, repr(self.question))
+        )
+        return f"{self.task}, {video or 'no video'} at {self.time or 'no time'}: {asked}"
 
 
 @dataclass(frozen=True, slots=True)
