@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
-from benchmarks.streamgaze.asking.causal import NO_COUNTS, REFUSED, Outcome
+from benchmarks.streamgaze.asking.causal import NO_COUNTS, NO_MEMORY, REFUSED, Outcome
 from benchmarks.streamgaze.data.footage import Footage
 from benchmarks.streamgaze.data.media import BAD_VIDEO, Media
 from benchmarks.streamgaze.data.questions import EvaluationQuestion, Problem
@@ -97,3 +97,5 @@ def _answers(
             yield question, Problem(BAD_VIDEO, str(error))
         except RuntimeFault as error:
             yield question, Problem(REFUSED, str(error))
+        except MemoryError:
+            yield question, Problem(NO_MEMORY, "its frames do not fit in this machine's memory")
