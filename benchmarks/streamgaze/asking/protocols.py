@@ -35,12 +35,13 @@ CAUSAL = (
 NOT_REPRODUCED = (
     "Not reproduced of the release: the pre-roll of clips cut without re-encoding; the thinning of "
     "clips longer than 60 s to a frame per 5 or 10 s and their re-encoding, before 8 frames are "
-    "taken; the retry with fewer frames when memory runs out (the frame count is fixed). It runs "
-    "without gaze where a fixation file is missing, without its rows that are no numbers, and with "
-    "its column `duration` in place of end minus start, and it asks beyond the end of a video: "
-    "here such a file or question is named and left out. It leaves out questions whose answer is "
-    "more than the letter, and takes a question's own `task_type` for its clip: here the letter is "
-    "found, and the file says which task it is."
+    "taken, so that in those its frames may lie as far from ours; the retry with fewer frames when "
+    "memory runs out (the frame count is fixed). It runs without gaze where a fixation file is "
+    "missing, without its rows that are no numbers, and with its column `duration` in place of end "
+    "minus start, and it asks beyond the end of a video: here such a file or question is named and "
+    "left out. It leaves out questions whose answer is more than the letter, and takes a "
+    "question's own `task_type` for its clip: here the letter is found, and the file says which "
+    "task it is."
 )
 
 RELEASED = (
