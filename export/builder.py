@@ -42,7 +42,8 @@ from runtime.bundle.manifest import (
     Quantization,
     Settings,
 )
-from runtime.bundle.opening import Bundle, file_spec, read_tokenizer, write_manifest
+from runtime.bundle.opening import Bundle, read_tokenizer, write_manifest
+from runtime.bundle.verification import file_spec
 
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
 Progress = Callable[[str, float], None]

@@ -207,6 +207,9 @@ def main(arguments: Sequence[str] | None = None, machine: Machine | None = None)
     except RuntimeFault as error:
         print(f"FAIL {error}")
         return 1
+    except MemoryError:
+        print("FAIL memory: it does not suffice for one step: a smaller --live-grid takes less")
+        return 1
     return 0 if good else 1
 
 

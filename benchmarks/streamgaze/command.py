@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.streamgaze.asking.engines import ENGINES, load_models
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate, problems
-from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED
-from benchmarks.streamgaze.asking.results import Conditions, Result, ResultFile
+from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED, RULES
+from benchmarks.streamgaze.asking.results import Conditions, Result, ResultFile, Run
 from benchmarks.streamgaze.data.dataset import (
     DataSetError,
     Selection,
@@ -30,9 +30,11 @@ from benchmarks.streamgaze.data.questions import QuestionKey
 from benchmarks.streamgaze.reporting.summary import summary_lines
 from devices import numbers
 from devices.parser import Parser
+from devices.printable import printable
 from runtime.model.models import Models
 
 UNUSABLE_FILE = "unusable task file"
+LONGEST_LINE = 2000  # characters about one problem
 
 
 def run(arguments: Sequence[str], console: Console) -> int:
@@ -52,8 +54,8 @@ def make_run(
     options: argparse.Namespace,
     console: Console,
     heard: Callable[[Result], None] = lambda result: None,
-) -> list[Result]:
-    """Ask what is not answered yet; `heard` hears of each result. Returns those of the whole run.
+) -> Run:
+    """Ask what is not answered yet; `heard` hears of each result. Returns the whole run.
 
     Raises DataSetError and RuntimeFault.
     """
@@ -74,8 +76,9 @@ def make_run(
                 heard(result)
                 progress.advance(task)
                 if result.skipped is not None:
-                    console.print(f"skipped, {result.skipped}: {result.key}: {result.reason}")
-        return results.read()
+                    line = f"skipped, {result.skipped}: {result.key}: {result.reason}"
+                    console.print(printable(line, LONGEST_LINE))
+        return Run(options.out, conditions, tuple(results.read()))
     finally:
         results.close()
 
@@ -115,7 +118,8 @@ def check(
         for found in problems(library, files, lambda done: progress.advance(task, done)):
             causes[found.problem.cause] += 1
             unaskable |= found.questions
-            console.print(f"{found.problem.cause}: {found.about}: {found.problem.reason}")
+            line = f"{found.problem.cause}: {found.about}: {found.problem.reason}"
+            console.print(printable(line, LONGEST_LINE))
     for error in unread:
         causes[UNUSABLE_FILE] += 1
         console.print(f"{UNUSABLE_FILE}: {error}")
@@ -142,6 +146,8 @@ def _conditions(
         data={file.task.name: file.digest for file in files},
         split=_split_name(options),
         limit=options.limit,
+        empty=tuple(file.task.name for file in files if not file.questions),
+        rules=RULES,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS
 from devices.device import DeviceError
+from devices.numbers import MOST_SECONDS
 from devices.recording.description import NO_GAZE, RecordingDescription
 from devices.recording.tables import Column, read_columns
 from devices.recording.video import track
@@ -17,6 +18,7 @@ from devices.recording.video_file import VideoFile
 from devices.samples import Fixation
 
 SUFFIX = "_fixation_filtered.csv"
+MOST_FIXATIONS = 1_000_000  # of one video: days of them
 EPOCH = NANOSECONDS * 946_684_800  # 2000-01-01: the moment at which such a video begins
 
 CENTER_X, CENTER_Y = Column(("center_x",)), Column(("center_y",))
@@ -90,10 +92,12 @@ def find_fixations(video: Path, places: Sequence[Path]) -> Path:
 def read_fixations(path: Path) -> tuple[Fixation, ...]:
     """The fixations of a file, each known as a whole from its start, in order.
 
-    Raises DeviceError for a column that is missing, and for rows that are no numbers, lie outside
-    the frame, end before they start or are out of order.
+    Raises DeviceError for a column that is missing, for more rows than a video can have, and for
+    rows that are no numbers, lie outside the frame, end before they start or are out of order.
     """
     columns = read_columns(path, CENTER_X, CENTER_Y, START, END)
+    if len(columns[0]) > MOST_FIXATIONS:
+        raise DeviceError(f"{path}: {len(columns[0])} fixations: at most {MOST_FIXATIONS} are read")
     fixations: list[Fixation] = []
     for row, (x, y, start, end) in enumerate(zip(*columns, strict=True), start=1):
         if not (0.0 <= x <= 1.0 and 0.0 <= y <= 1.0):
@@ -101,7 +105,7 @@ def read_fixations(path: Path) -> tuple[Fixation, ...]:
                 f"{path}, fixation {row}: its centre ({x:g}, {y:g}) lies outside [0, 1]: it must "
                 "be given in fractions of the frame"
             )
-        if start < 0 or end < start:
+        if not 0 <= start <= end <= MOST_SECONDS:
             raise DeviceError(f"{path}, fixation {row}: it lasts from {start:g} s to {end:g} s")
         began, ended = EPOCH + round(start * NANOSECONDS), EPOCH + round(end * NANOSECONDS)
         if fixations and began < fixations[-1].started_at:

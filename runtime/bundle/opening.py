@@ -12,33 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from devices.printable import printable
+from runtime.bundle.graph_file import read_graph_file
 from runtime.bundle.manifest import (
     EMBEDDINGS_FILE,
     FORMAT_VERSION,
-    GRAPHS,
     MANIFEST_FILE,
     TOKENIZER_FILE,
     FileSpec,
     Manifest,
 )
+from runtime.bundle.signatures import Signature
+from runtime.bundle.soundness import check_soundness
+from runtime.bundle.verification import Verification, cache_folder
 from runtime.errors import BundleError
 
-VERIFIED_FILE = ".verified.json"  # what was hashed before, and how it looked then
-CHUNK = 1 << 20
+LARGEST_MANIFEST = 1 << 24  # bytes; that of a model of 7B has a hundredth of it
+EMBEDDING_TYPES = ("float32", "float16")
+COPY_AGAIN = "copy the bundle again"
+LONGEST_REASON = 120  # characters of what a library says
 
 
 @dataclass(frozen=True, slots=True)
 class _FormatOnly:
     format: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Appearance:
-    """How a file looked when its hash was found right."""
-
-    size: int
-    changed_at: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,45 @@ class Bundle:
     def open(cls, folder: Path, rehash: bool = False) -> Bundle:
         """Read the manifest and check every file against it.
 
-        A file is hashed once; after that its size and time of change stand for it, unless `rehash`.
-        Raises BundleError.
+        A file is hashed once on a machine; after that its identity and times stand for it, unless
+        `rehash`. Raises BundleError.
         """
         manifest = read_manifest(folder)
         _check_files(folder, manifest, rehash)
-        return cls(folder, manifest)
+        _check_graphs(folder, manifest)
+        bundle = cls(folder, manifest)
+        _check_embeddings(bundle)
+        return bundle
 
     @cached_property
     def embeddings(self) -> NDArray[np.floating]:
-        """The token embeddings, (vocabulary, D) float32 or float16, mapped from the file."""
-        return np.load(self.folder / EMBEDDINGS_FILE, mmap_mode="r")
+        """The token embeddings, (vocabulary, D) float32 or float16, mapped from the file.
+
+        Raises BundleError for a file that is no such array.
+        """
+        path = self.folder / EMBEDDINGS_FILE
+        try:
+            return np.load(path, mmap_mode="r")
+        except Exception as error:  # whatever a header can hold
+            raise BundleError(f"{path}: not an array: {_reason(error)}: {COPY_AGAIN}") from error
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the text model."""
-        return read_tokenizer(self.folder / TOKENIZER_FILE)
+        """The tokenizer of the text model. Raises BundleError for a file that is none."""
+        path = self.folder / TOKENIZER_FILE
+        try:
+            tokenizer = read_tokenizer(path)
+            largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        except BaseException as error:  # it raises nothing narrower, and panics beside Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+                raise
+            raise BundleError(f"{path}: no tokenizer: {_reason(error)}: {COPY_AGAIN}") from error
+        if not 0 <= largest < self.manifest.geometry.decoder.vocabulary:
+            raise BundleError(
+                f"{path}: its largest token is {largest}, of a vocabulary of "
+                f"{self.manifest.geometry.decoder.vocabulary}: export the bundle again"
+            )
+        return tokenizer
 
     def graph_path(self, graph: str) -> Path:
         """Where the graph lies."""
@@ -86,27 +106,38 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read `bundle.json`. Raises BundleError for one that is missing, altered or another format."""
+    """Read `bundle.json`.
+
+    Raises BundleError for one that is missing, altered, of another format, or that makes no sense.
+    """
     path = folder / MANIFEST_FILE
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: there is no such bundle: make one with python -m export")
-    if not path.is_file():
-        raise BundleError(f"{folder}: no {MANIFEST_FILE}: not a bundle, or an unfinished export")
-    content = path.read_bytes()
+    manifest = decode_manifest(path, _content(folder, path))
+    if failed := [figure for figure in manifest.parity if not figure.holds]:
+        raise BundleError(
+            f"{path}: its {printable(failed[0].graph, 40)} failed the comparison with PyTorch "
+            f"({printable(failed[0].case, 80)}): export it again"
+        )
+    check_soundness(path, manifest)
+    return manifest
+
+
+def decode_manifest(path: Path, content: bytes) -> Manifest:
+    """The manifest in the bytes of `path`, of this format and as it was signed; else BundleError.
+
+    What it says may still be nonsense: `check_soundness`.
+    """
     try:
         version = msgspec.json.decode(content, type=_FormatOnly).format
-    except msgspec.MsgspecError as error:
-        raise BundleError(f"{path}: damaged: {error}") from error
-    if version != FORMAT_VERSION:
-        newer = "update this program" if version > FORMAT_VERSION else "export the bundle again"
-        raise BundleError(f"{path}: format {version}, this program reads {FORMAT_VERSION}: {newer}")
-    try:
+        if version != FORMAT_VERSION:
+            newer = "update this program" if version > FORMAT_VERSION else "export the bundle again"
+            raise BundleError(
+                f"{path}: format {version}, this program reads {FORMAT_VERSION}: {newer}"
+            )
         manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise BundleError(f"{path}: damaged: {error}") from error
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, OverflowError) as error:
+        raise BundleError(f"{path}: damaged: {_reason(error)}") from error
     if manifest.digest != _digest(manifest):
-        raise BundleError(f"{path}: it was altered after the export: copy the bundle again")
-    _check_complete(path, manifest)
+        raise BundleError(f"{path}: it was altered after the export: {COPY_AGAIN}")
     return manifest
 
 
@@ -119,6 +150,24 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     partial.replace(path)
 
 
+def _content(folder: Path, path: Path) -> bytes:
+    try:
+        if not folder.is_dir():
+            raise BundleError(f"{folder}: there is no such bundle: make one with python -m export")
+        _check_inside(folder, path)
+        if not path.is_file():
+            raise BundleError(
+                f"{folder}: no {MANIFEST_FILE}: not a bundle, or an unfinished export"
+            )
+        with path.open("rb") as file:
+            content = file.read(LARGEST_MANIFEST + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: can't be read: {error.strerror}") from error
+    if len(content) > LARGEST_MANIFEST:
+        raise BundleError(f"{path}: it has more than {LARGEST_MANIFEST} bytes: {COPY_AGAIN}")
+    return content
+
+
 def _digest(manifest: Manifest) -> str:
     """Of the manifest as it reads back: a whole number in a field of fractions is the same."""
     unsigned = msgspec.json.encode(replace(manifest, digest=""))
@@ -126,61 +175,69 @@ def _digest(manifest: Manifest) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
-def file_spec(path: Path) -> FileSpec:
-    """Size and hash of a file as it is now."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return FileSpec(path.stat().st_size, digest.hexdigest())
-
-
-def _check_complete(path: Path, manifest: Manifest) -> None:
-    if missing := [graph for graph in GRAPHS if graph not in manifest.graphs]:
-        raise BundleError(f"{path}: it names no graph {', '.join(missing)}: export it again")
-    needed = {EMBEDDINGS_FILE, TOKENIZER_FILE, *(spec.file for spec in manifest.graphs.values())}
-    if unlisted := sorted(needed - set(manifest.files)):
-        raise BundleError(f"{path}: it has no hash of {', '.join(unlisted)}: export it again")
-    if failed := [figure for figure in manifest.parity if not figure.holds]:
-        raise BundleError(
-            f"{path}: its {failed[0].graph} failed the comparison with PyTorch "
-            f"({failed[0].case}): export it again"
-        )
-    if escaping := [name for name in manifest.files if Path(name).name != name]:
-        raise BundleError(f"{path}: {escaping[0]} does not lie in the bundle")
-
-
 def _check_files(folder: Path, manifest: Manifest, rehash: bool) -> None:
-    seen = {} if rehash else _read_verified(folder)
-    verified = {}
-    for name, spec in manifest.files.items():
-        path = folder / name
+    verification = Verification(folder, cache_folder(), rehash)
+    try:
+        for name, spec in manifest.files.items():
+            _check_file(folder, name, spec, verification)
+    finally:
+        verification.keep()
+
+
+def _check_file(folder: Path, name: str, spec: FileSpec, verification: Verification) -> None:
+    path = folder / name
+    try:
+        _check_inside(folder, path)
         if not path.is_file():
             raise BundleError(f"{folder}: {name} is missing: copy the whole bundle again")
-        state = path.stat()
-        if state.st_size != spec.size:
+        size = path.stat().st_size
+        if size != spec.size:
             raise BundleError(
-                f"{folder}: {name} has {state.st_size} bytes where {spec.size} were written: "
-                "truncated or altered, copy the bundle again"
+                f"{folder}: {name} has {size} bytes where {spec.size} were written: "
+                f"truncated or altered, {COPY_AGAIN}"
             )
-        appearance = _Appearance(state.st_size, state.st_mtime_ns, spec.sha256)
-        if seen.get(name) != appearance and file_spec(path) != spec:
-            raise BundleError(f"{folder}: {name} was altered: copy the bundle again")
-        verified[name] = appearance
-    if verified != seen:
-        _write_verified(folder, verified)
+        if not verification.holds(name, spec):
+            raise BundleError(f"{folder}: {name} was altered: {COPY_AGAIN}")
+    except OSError as error:
+        raise BundleError(f"{path}: can't be read: {error.strerror}") from error
 
 
-def _read_verified(folder: Path) -> dict[str, _Appearance]:
+def _check_inside(folder: Path, path: Path) -> None:
+    """What a bundle holds lies in it: a link out of it would be another machine's file. OSError."""
     try:
-        content = (folder / VERIFIED_FILE).read_bytes()
-        return msgspec.json.decode(content, type=dict[str, _Appearance])
-    except (OSError, msgspec.MsgspecError):
-        return {}
+        inside = path.resolve().parent == folder.resolve()
+    except RuntimeError:  # links in a circle
+        inside = False
+    if not inside:
+        raise BundleError(f"{folder}: {path.name} is a link out of the bundle: {COPY_AGAIN}")
 
 
-def _write_verified(folder: Path, verified: dict[str, _Appearance]) -> None:
-    try:
-        (folder / VERIFIED_FILE).write_bytes(msgspec.json.encode(verified))
-    except OSError:
-        return  # a bundle on a read-only medium is hashed every time
+def _check_graphs(folder: Path, manifest: Manifest) -> None:
+    """What the graphs say of themselves is what the manifest says, and all they need is hashed."""
+    for graph, spec in manifest.graphs.items():
+        path = folder / spec.file
+        found = read_graph_file(path)
+        if foreign := sorted(found.external - set(manifest.files)):
+            raise BundleError(
+                f"{path}: its weights lie in {printable(repr(foreign[0]), 80)}, which is none of "
+                f"the bundle's files: export it again"
+            )
+        if Signature(found.inputs, found.outputs) != Signature(spec.inputs, spec.outputs):
+            raise BundleError(
+                f"{path}: its inputs and outputs are not those that {MANIFEST_FILE} gives for "
+                f"{graph}: export it again"
+            )
+
+
+def _check_embeddings(bundle: Bundle) -> None:
+    shape = bundle.manifest.geometry.decoder
+    found = bundle.embeddings
+    if found.shape != (shape.vocabulary, shape.width) or found.dtype.name not in EMBEDDING_TYPES:
+        raise BundleError(
+            f"{bundle.folder / EMBEDDINGS_FILE}: {found.dtype.name} of shape {found.shape}, not "
+            f"floats of {(shape.vocabulary, shape.width)}: export the bundle again"
+        )
+
+
+def _reason(error: BaseException) -> str:
+    return printable(str(error), LONGEST_REASON) or type(error).__name__

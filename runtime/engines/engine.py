@@ -16,11 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike
 
+from devices.printable import printable
 from runtime.engines.tensors import HOST, DeviceTensor, Place, Tensor
 from runtime.errors import EngineError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 Tensors = Mapping[str, Tensor]
+LONGEST_REASON = 300  # characters of what ONNX Runtime says
 
 
 class Engine(Protocol):
@@ -69,7 +71,7 @@ class OnnxEngine:
                 str(path), options, providers=_providers(place)
             )
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = printable(str(error).partition("\n")[0], LONGEST_REASON)
             raise EngineError(f"ONNX Runtime can't load {path.name}: {reason}") from error
         if PROVIDERS[place.kind] not in self._session.get_providers():
             raise EngineError(

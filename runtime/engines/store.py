@@ -13,8 +13,9 @@ from typing import Literal
 
 import msgspec
 
+from devices.printable import printable
 from runtime.bundle.manifest import FileSpec, Manifest
-from runtime.bundle.opening import file_spec
+from runtime.bundle.verification import file_spec
 from runtime.engines.shape_profiles import ShapeProfile, shape_profiles
 from runtime.errors import EngineError
 
@@ -118,12 +119,14 @@ class EngineStore:
         found = [self._read(path) for path in sorted(self.folder.glob(f"{graph}.{profile}.*.json"))]
         reasons = []
         for record in found:
-            reason = "its record is damaged" if record is None else self._misfit(record.key, target)
-            if record is not None and reason is None:
+            if record is None:
+                reasons.append("its record is damaged")
+            elif reason := self._misfit(record.key, graph, profile, target):
+                reasons.append(reason)
+            else:
                 return self._checked(record)
-            reasons.append(reason)
         where = f"{self.folder}: no {target.flavour} engine of {graph} ({profile}) for this machine"
-        raise EngineError(f"{where}{': ' + str(reasons[0]) if reasons else ''}: {REBUILD}")
+        raise EngineError(f"{where}{': ' + reasons[0] if reasons else ''}: {REBUILD}")
 
     def _checked(self, record: EngineRecord) -> Path:
         path = self.path(record.key)
@@ -131,29 +134,29 @@ class EngineStore:
             raise EngineError(f"{path}: not the engine that was built here: {REBUILD}")
         return path
 
-    def _misfit(self, key: EngineKey, target: Target) -> str | None:
-        """What of a key is not what is needed."""
-        profiles = {profile.name: profile for profile in shape_profiles(self._manifest, key.graph)}
+    def _misfit(self, key: EngineKey, graph: str, name: str, target: Target) -> str | None:
+        """What of a key is not what is needed for a graph and the shape profile called `name`."""
+        profiles = {profile.name: profile for profile in shape_profiles(self._manifest, graph)}
         needed = {
+            "name": (key.graph, graph),
+            "profile": (key.profile, name),
             "flavour": (key.flavour, target.flavour),
             "version": (key.version, target.version),
-            "graph": (key.graph_hash, graph_hash(self._manifest, key.graph)),
-            "shapes": (key.shapes, shapes_hash(profiles[key.profile])),
+            "graph": (key.graph_hash, graph_hash(self._manifest, graph)),
+            "shapes": (key.shapes, shapes_hash(profiles[name])),
         }
         if key.gpu != ANY_GPU:
             needed["GPU"] = (key.gpu, target.gpu)
         for part, (has, needs) in needed.items():
             if has != needs:
-                return f"built for {part} {has[:40]}, needed is {needs[:40]}"
+                return f"built for {part} {printable(has, 40)}, needed is {needs[:40]}"
         if target.capability not in key.capabilities:
-            return (
-                f"built for compute capability {', '.join(key.capabilities)}, "
-                f"this GPU has {target.capability}"
-            )
+            built_for = printable(", ".join(key.capabilities), 80)
+            return f"built for compute capability {built_for}, this GPU has {target.capability}"
         return None
 
     def _read(self, path: Path) -> EngineRecord | None:
         try:
             return msgspec.json.decode(path.read_bytes(), type=EngineRecord)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, RecursionError, UnicodeError):
             return None

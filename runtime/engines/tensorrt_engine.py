@@ -48,8 +48,7 @@ class TensorRTEngine:
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise EngineError(f"{path}: {library.__name__} {library.__version__} refuses it")
-        self._cache = path.with_suffix(".kernels")
-        self._context = self._open_context()
+        self._context = self._engine.create_execution_context()
         self._names = [
             self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)
         ]
@@ -88,23 +87,6 @@ class TensorRTEngine:
     def buffer(self, shape: Shape, dtype: DTypeLike) -> DeviceTensor:
         """Allocate a zeroed buffer; see `runtime.engines.engine.Engine.buffer`."""
         return DeviceTensor.zeros(self._onnxruntime, shape, dtype, self._place)
-
-    def save_kernels(self) -> None:
-        """Keep what TensorRT-RTX compiled for this GPU, so that the next start need not."""
-        if self._kernels is not None:
-            self._cache.write_bytes(bytes(self._kernels.serialize()))
-
-    def _open_context(self) -> Any:  # noqa: ANN401 - TensorRT has no types
-        """RTX compiles kernels for the GPU when it first runs, and can remember them."""
-        self._kernels = None
-        config = getattr(self._engine, "create_runtime_config", lambda: None)()
-        if not hasattr(config, "create_runtime_cache"):
-            return self._engine.create_execution_context()
-        self._kernels = config.create_runtime_cache()
-        if self._cache.is_file():
-            self._kernels.deserialize(self._cache.read_bytes())
-        config.set_runtime_cache(self._kernels)
-        return self._engine.create_execution_context(config)
 
     def _uploaded(self, value: Any) -> DeviceTensor:  # noqa: ANN401 - an array or a tensor
         if isinstance(value, DeviceTensor):

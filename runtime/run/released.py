@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,44 +17,45 @@ from devices.clock import NANOSECONDS
 from devices.device import Delivery, Device, DeviceCounts, DeviceInfo
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 from runtime.answers.listeners import Listeners
+from runtime.answers.questions import LETTERS as ALPHABET
 from runtime.answers.questions import QUESTION_TOKENS, Asker, Question
 from runtime.answers.record import AnswerRecord, Conditions, answer_record, stream_fact
 from runtime.answers.session import SessionOptions, fixation_rule
-from runtime.errors import RuntimeFault
 from runtime.inputs.gaze_encoding import gaze_encoding
 from runtime.model.context import Context
 from runtime.model.models import Models
 from runtime.run.capture import DueQuestion
 from runtime.stopwatch import Stopwatch
 from runtime.stream.fixation_rules import FrameMark, GazeEvent
-from runtime.stream.frame_timeline import resized
-from runtime.stream.sampling import (
-    FRAMES_PER_STEP,
-    active_at,
-    clip_fixations,
-    frame_count,
-    frame_indices,
-    released_grid,
-    step_times,
-    vjepa_indices,
-)
+from runtime.stream.released_clip import ReleasedClip, released_clip, released_resized
+from runtime.stream.sampling import FRAMES_PER_STEP, released_grid, vjepa_indices
 from runtime.stream.steps import StepFact
 
 LETTERS = 4  # the arg-max runs over A to D, whatever the options
 TICK = int(0.01 * NANOSECONDS)  # between two looks at the device
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReleasedClip:
-    """What the released code makes of a clip. Times in Unix ns.
+@dataclass(frozen=True, slots=True)
+class ReleasedQuestion(Question):
+    """A question as the released code words it: stripped, an option's letter put before it unless
+    it begins with just that letter, in either case, and a full stop."""
 
-    `indices`: the frames taken. `active`: the fixations of each step at the time the code gives it;
-    None where the clip's scanpath has no rows at all.
-    """
+    @classmethod
+    def of(cls, question: Question) -> ReleasedQuestion:
+        """The same question; its arg-max runs over four letters."""
+        letters = LETTERS if question.options else None
+        return cls(question.text, question.options, question.truth, letters)
 
-    indices: NDArray[np.int64]
-    step_times: tuple[int, ...]
-    active: tuple[tuple[Fixation, ...], ...] | None
+    def prompt(self) -> str:
+        """The text of the user's turn."""
+        if not self.options:
+            return self.text
+        lines = []
+        for letter, option in zip(ALPHABET, map(str.strip, self.options), strict=False):
+            lettered = option.upper().startswith(f"{letter}.")
+            lines.append(option if lettered else f"{letter}. {option}")
+        listed = "\n".join(lines)
+        return f"Question: {self.text.strip()}\nOptions:\n{listed}\n\nThe best option is:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,21 +65,6 @@ class _EncodedClip:
     moment: int
     clip: ReleasedClip
     context: Context
-
-
-def released_clip(
-    frame_times: NDArray[np.int64], fixations: Sequence[Fixation], start: int, end: int
-) -> ReleasedClip:
-    """Sample the clip [start, end] of a video. Raises RuntimeFault for a clip without frames."""
-    inside = np.flatnonzero((frame_times >= start) & (frame_times <= end))
-    if inside.size == 0:
-        raise RuntimeFault("there is no frame in the clip that the question is about")
-    seconds = (end - start) / NANOSECONDS
-    count = frame_count(seconds)
-    times = step_times(start, seconds, count)
-    scanpath = clip_fixations(fixations, start, end)
-    active = tuple(active_at(scanpath, time) for time in times) if scanpath else None
-    return ReleasedClip(inside[frame_indices(inside.size, count)], times, active)
 
 
 class ReleasedSession:
@@ -134,8 +120,8 @@ class ReleasedSession:
 
     def ask(self, question: Question, moment: int) -> AnswerRecord:
         """Answer a question about the window that ends at `moment` (Unix ns)."""
+        question = ReleasedQuestion.of(question)
         self._asker.check(question)
-        question = replace(question, letters=LETTERS if question.options else None)
         watch = Stopwatch()
         if self._newest is None or self._newest.moment != moment:
             self._newest = self._encode(moment, watch)
@@ -163,7 +149,8 @@ class ReleasedSession:
         height, width = frames[0].shape[:2]
         pixels = self._models.bundle.manifest.geometry.vision.token_pixels
         grid = released_grid(width, height, pixels)
-        small = np.stack([resized(frame, grid[0] * pixels, grid[1] * pixels) for frame in frames])
+        size = grid[0] * pixels, grid[1] * pixels
+        small = np.stack([released_resized(frame, *size) for frame in frames])
         return _EncodedClip(moment, clip, self._fill(clip, small, grid, watch))
 
     def _fill(

@@ -7,13 +7,11 @@ checkpoint's evaluation, kept as they are; the live loop takes only the rate fro
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS
-from devices.samples import Fixation
 
 RATES = ((30.0, 1.0), (60.0, 0.5), (300.0, 0.2))  # clips up to so many seconds: frames per second
 SLOWEST_RATE = 0.1
@@ -27,11 +25,13 @@ def sampling_rate(seconds: float) -> float:
     return next((rate for longest, rate in RATES if seconds <= longest), SLOWEST_RATE)
 
 
-def frame_count(seconds: float) -> int:
-    """How many frames of a clip the model sees: even, between 4 and 8."""
-    wanted = seconds * sampling_rate(seconds)
-    count = min(max(wanted, FEWEST_FRAMES), MOST_FRAMES)
-    return int(count // FRAMES_PER_STEP) * FRAMES_PER_STEP
+def frame_count(frames: int, seconds: float, rate: float) -> int:
+    """How many of a clip's `frames` frames the model sees, `seconds` being what they last.
+
+    `rate` of them a second, between 4 and 8, no more than there are, and even: 0 of a single one.
+    """
+    wanted = min(max(seconds * rate, FEWEST_FRAMES), MOST_FRAMES, frames)
+    return int(wanted // FRAMES_PER_STEP) * FRAMES_PER_STEP
 
 
 def frame_indices(frames: int, count: int) -> NDArray[np.int64]:
@@ -58,35 +58,20 @@ def vjepa_indices(count: int, frames: int = 16) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, frames).astype(np.int64)
 
 
-def clip_fixations(fixations: Sequence[Fixation], start: int, end: int) -> tuple[Fixation, ...]:
-    """The fixations whose midpoint lies in the clip [start, end] (ns); open ones have none."""
-    return tuple(
-        fixation
-        for fixation in fixations
-        if fixation.ended_at is not None
-        and start <= (fixation.started_at + fixation.ended_at) / 2 <= end
-    )
-
-
-def active_at(fixations: Sequence[Fixation], moment: int) -> tuple[Fixation, ...]:
-    """The fixations that span `moment` (ns)."""
-    return tuple(
-        fixation
-        for fixation in fixations
-        if fixation.ended_at is not None and fixation.started_at <= moment <= fixation.ended_at
-    )
-
-
 def released_grid(width: int, height: int, token_pixels: int) -> tuple[int, int]:
-    """The grid (H, W) in tokens to which a frame is resized: 128 to 768 tokens, aspect kept."""
-    rows, columns = round(height / token_pixels), round(width / token_pixels)
-    area = height * width / token_pixels**2
-    if rows * columns > MOST_TOKENS:
-        shrink = math.sqrt(area / MOST_TOKENS)
+    """The grid (H, W) in tokens to which a frame is resized: 128 to 768 tokens, aspect kept.
+
+    The order of the operations is that of qwen-vl-utils: in 4:3, rounding decides.
+    """
+    least, most = (tokens * token_pixels**2 for tokens in (FEWEST_TOKENS, MOST_TOKENS))
+    rows, columns = (max(1, round(side / token_pixels)) for side in (height, width))
+    pixels = rows * columns * token_pixels**2
+    if pixels > most:
+        shrink = math.sqrt(height * width / most)
         rows = max(1, math.floor(height / shrink / token_pixels))
         columns = max(1, math.floor(width / shrink / token_pixels))
-    elif rows * columns < FEWEST_TOKENS:
-        grow = math.sqrt(FEWEST_TOKENS / area)
+    elif pixels < least:
+        grow = math.sqrt(least / (height * width))
         rows = math.ceil(height * grow / token_pixels)
         columns = math.ceil(width * grow / token_pixels)
     return rows, columns

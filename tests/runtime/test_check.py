@@ -5,7 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.bundle.opening import Bundle
+from runtime.bundle.opening import Bundle, read_manifest
+from runtime.bundle.verification import (
+    Identity,
+    Verification,
+    _Kept,
+    _Verified,
+    machine_name,
+)
 from runtime.check import (
     MemoryNeed,
     comparison_findings,
@@ -16,7 +23,9 @@ from runtime.check import (
 )
 from runtime.engines.choice import Machine
 from runtime.engines.gpu import Gpu
+from runtime.run.command_line import MINI
 
+SAME = Identity(1, 2, 3, 4, 5)
 BARE = Machine(None, ("CPUExecutionProvider",), {})
 
 
@@ -62,6 +71,21 @@ def test_an_altered_bundle_fails_in_one_line(tiny_folder, tmp_path, capsys):
     (folder / "vision.onnx").write_bytes(b"x")
     assert main([str(folder)], BARE) == 1
     assert capsys.readouterr().out.startswith("FAIL ")
+
+
+def test_a_file_that_rotted_in_silence_is_found(tmp_path, capsys, monkeypatch):
+    """Nothing about the file tells of it but its content: every check hashes."""
+    folder = shutil.copytree(MINI, tmp_path / "bundle")
+    spec = read_manifest(folder).files["vision.onnx.data"]
+    known = _Kept(machine_name(), {"vision.onnx.data": _Verified(SAME, spec.sha256)})
+    monkeypatch.setattr(Verification, "_read", lambda verification: known)
+    monkeypatch.setattr(Identity, "of", lambda path: SAME)
+    with (folder / "vision.onnx.data").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"rot")
+    Bundle.open(folder)
+    assert main([str(folder)], BARE) == 1
+    assert "vision.onnx.data was altered" in capsys.readouterr().out
 
 
 def test_a_missing_engine_fails(tiny_folder, capsys):

@@ -5,22 +5,25 @@ Questions about the same clip share its encoding; clips in a row share one pass 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
-from benchmarks.streamgaze.asking.causal import NO_COUNTS, REFUSED, Outcome
+from benchmarks.streamgaze.asking.causal import NO_COUNTS, NO_MEMORY, REFUSED, Outcome
 from benchmarks.streamgaze.data.footage import Footage
 from benchmarks.streamgaze.data.media import BAD_VIDEO, Media
 from benchmarks.streamgaze.data.questions import EvaluationQuestion, Problem
+from devices.clock import NANOSECONDS
 from devices.device import Delivery, DeviceError
 from runtime.answers.session import SessionOptions
 from runtime.errors import RuntimeFault
 from runtime.model.models import Models
-from runtime.run.released import ReleasedSession, released_clip
+from runtime.run.released import ReleasedSession
+from runtime.stream.released_clip import released_clip, released_resized
 from runtime.stream.sampling import released_grid, sampling_rate
 
+EMPTY_ALERT = 1.0  # seconds
 CLIPS_AT_ONCE = 16  # in one pass of decoding: 8 frames of each in memory
 
 
@@ -47,14 +50,24 @@ def answer_as_released(
 
 
 def _clips(media: Media, questions: Sequence[EvaluationQuestion]) -> list[_Clip]:
-    def window(question: EvaluationQuestion) -> tuple[float, float]:
-        assert question.window is not None
-        return question.window.end, question.window.start
-
     return [
-        _Clip(media.moment(start), media.moment(end), end - start, tuple(own))
-        for (end, start), own in groupby(sorted(questions, key=window), key=window)
+        _clip(media, start, end, own)
+        for (end, start), own in groupby(sorted(questions, key=_window), key=_window)
     ]
+
+
+def _window(question: EvaluationQuestion) -> tuple[float, float]:
+    """End and start of a question's clip; an alert's that would be empty lasts a second."""
+    assert question.window is not None
+    start, end = question.window.start, question.window.end
+    return (start + EMPTY_ALERT if question.is_alert and end <= start else end), start
+
+
+def _clip(media: Media, start: float, end: float, questions: Iterable[EvaluationQuestion]) -> _Clip:
+    """`start` as the session counts it, back from the end."""
+    ends_at, seconds = media.moment(end), end - start
+    begins_at = max(media.moment(0.0), ends_at - round(seconds * NANOSECONDS))
+    return _Clip(begins_at, ends_at, seconds, tuple(questions))
 
 
 def _footage(models: Models, media: Media, clips: Sequence[_Clip]) -> Footage:
@@ -65,7 +78,7 @@ def _footage(models: Models, media: Media, clips: Sequence[_Clip]) -> Footage:
             indices.update(sampled.indices.tolist())
     pixels = models.bundle.manifest.geometry.vision.token_pixels
     rows, columns = released_grid(media.video.width, media.video.height, pixels)
-    return Footage(media.video, indices, (rows * pixels, columns * pixels))
+    return Footage(media.video, indices, (rows * pixels, columns * pixels), released_resized)
 
 
 def _answers(
@@ -84,3 +97,5 @@ def _answers(
             yield question, Problem(BAD_VIDEO, str(error))
         except RuntimeFault as error:
             yield question, Problem(REFUSED, str(error))
+        except MemoryError:
+            yield question, Problem(NO_MEMORY, "its frames do not fit in this machine's memory")

@@ -23,6 +23,7 @@ from runtime.answers.record import AnswerRecord, FixationFact
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.jsonl"
 NO_ANSWER_GIVEN = "no answer"
+DAMAGED = (msgspec.MsgspecError, RecursionError, UnicodeError)
 LONGEST = 120  # characters of a setting in an error message
 
 
@@ -31,6 +32,7 @@ class Conditions:
     """Everything that an answer depends on.
 
     `data`: sha256 of each task file by task. `split`: its part and hash; empty for the whole.
+    `empty`: tasks whose file holds no question of those. `rules`: which version of the protocols'.
     """
 
     bundle: str
@@ -43,6 +45,8 @@ class Conditions:
     data: dict[str, str]
     split: str
     limit: int | None
+    empty: tuple[str, ...] = ()
+    rules: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ def _decoded(path: Path, lines: bytes) -> Iterator[Result]:
     for number, line in enumerate(lines.splitlines(), start=1):
         try:
             yield msgspec.json.decode(line, type=Result)
-        except msgspec.MsgspecError as error:
+        except DAMAGED as error:
             raise DataSetError(f"{path}, line {number}: damaged: {error}") from error
 
 
@@ -230,7 +234,7 @@ def _check_conditions(folder: Path, conditions: Conditions) -> None:
 def _read_conditions(path: Path) -> Conditions:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Conditions)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise DataSetError(f"{path}: damaged: {error}") from error
 
 

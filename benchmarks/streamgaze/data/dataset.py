@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
-from benchmarks.streamgaze.data.questions import EvaluationQuestion, read_entries
+from benchmarks.streamgaze.data.entries import read_entries
+from benchmarks.streamgaze.data.questions import EvaluationQuestion
 from benchmarks.streamgaze.data.tasks import TASKS, Task, task_named
+from devices.printable import printable
 
 OVERLAY = "viz"  # folders of videos with the gaze drawn in: never to be shown to a model
+LARGEST = 1 << 25  # bytes of a JSON file; the hub's largest has a few MB
+MOST_QUESTIONS = 200_000  # of a task file; the hub's largest has two thousand
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"}
 
 
@@ -105,14 +109,14 @@ def split_videos(path: Path, part: str) -> frozenset[str]:
 
     Raises DataSetError.
     """
-    content = _read_json(path)
+    content = _decode(path, _read(path))
     if not isinstance(content, dict):
         raise DataSetError(f"{path}: a split is an object of lists of videos by part")
     names = content.get(part)
     if not isinstance(names, list) or not names:
-        parts = ", ".join(map(str, content)) or "none"
+        parts = printable(", ".join(content), 200) or "none"
         raise DataSetError(f"{path}: it has no videos under {part!r}; its parts: {parts}")
-    return frozenset(Path(str(name)).stem for name in names)
+    return frozenset(Path(name).stem for name in names if isinstance(name, str))
 
 
 class VideoIndex:
@@ -162,17 +166,41 @@ def _task_path(root: Path, task: Task) -> Path | None:
 
 
 def _read_task(task: Task, path: Path, selection: Selection) -> TaskFile:
-    content = _read_json(path)
+    data = _read(path)
+    questions = _bounded(path, read_entries(task, decode_task(path, data)))
+    return TaskFile(task, hashlib.sha256(data).hexdigest(), selection.of(questions))
+
+
+def _bounded(path: Path, questions: Iterable[EvaluationQuestion]) -> Iterator[EvaluationQuestion]:
+    for number, question in enumerate(questions):
+        if number == MOST_QUESTIONS:
+            raise DataSetError(f"{path}: it holds more than {MOST_QUESTIONS} questions: split it")
+        yield question
+
+
+def decode_task(path: Path, data: bytes) -> list[object]:
+    """The entries in the bytes of the task file `path`. Raises DataSetError."""
+    content = _decode(path, data)
     if not isinstance(content, list):
         raise DataSetError(f"{path}: a task file is a list of videos with their questions")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return TaskFile(task, digest, selection.of(read_entries(task, content)))
+    return content
 
 
-def _read_json(path: Path) -> object:
+def _read(path: Path) -> bytes:
     try:
-        return json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         raise DataSetError(f"{path}: can't be read: {error.strerror}") from error
+    if len(data) > LARGEST:
+        raise DataSetError(f"{path}: it has more than {LARGEST} bytes: no file of questions has")
+    return data
+
+
+def _decode(path: Path, data: bytes) -> object:
+    try:
+        return json.loads(data)
     except ValueError as error:
-        raise DataSetError(f"{path}: not JSON: {error}") from error
+        raise DataSetError(f"{path}: not JSON: {printable(str(error), 120)}") from error
+    except RecursionError as error:
+        raise DataSetError(f"{path}: not JSON that can be read: it is nested too deep") from error

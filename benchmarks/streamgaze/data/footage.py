@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from devices.device import DeviceError
 from devices.recording.video import VideoCursor, VideoTrack
 from runtime.stream.frame_timeline import resized
 
+Resize = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
+
 
 class Footage:
     """Frames picked by their indices, resized once to the model's input (height, width).
@@ -18,7 +20,13 @@ class Footage:
     One pass through the video; memory is that of the small frames.
     """
 
-    def __init__(self, video: VideoTrack, indices: Iterable[int], size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        video: VideoTrack,
+        indices: Iterable[int],
+        size: tuple[int, int],
+        resize: Resize = resized,
+    ) -> None:
         self._path = video.files[0].path
         self._frames: dict[int, NDArray[np.uint8]] = {}
         self._broken: str | None = None
@@ -27,7 +35,7 @@ class Footage:
             for index in sorted(set(indices)):
                 pixels = cursor.read(index)
                 if pixels is not None:
-                    self._frames[index] = resized(pixels, *size)
+                    self._frames[index] = resize(pixels, *size)
         except DeviceError as error:  # no later frame of the file can be had
             self._broken = str(error)
         finally:

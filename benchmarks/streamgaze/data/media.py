@@ -143,7 +143,7 @@ class Library:
         video, beside = path or Path(name), [path.parent] if path else []
         try:
             file = find_fixations(video, [*self._folders, *beside])
-        except DeviceError as error:
+        except (DeviceError, OSError) as error:  # OSError: a name that can be no file's
             raise Unusable(MISSING_FIXATIONS, str(error)) from error
         try:
             known = read_fixations(file)

@@ -118,7 +118,7 @@ def comparison_lines(first: Run, second: Run) -> Iterator[str]:
     means = percent(overall(t.first for t in tasks)), percent(overall(t.second for t in tasks))
     yield f"Mean of these tasks, unweighted: A {means[0]}, B {means[1]}"
     for run in (first, second):
-        yield from skip_lines(run.folder.name, summarise(run.results))
+        yield from skip_lines(run.folder.name, summarise(run))
     yield ""
     yield (
         f"{len(pairs)} questions answered in both runs ({len(first.results)} in A, "

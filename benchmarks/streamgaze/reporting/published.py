@@ -31,7 +31,7 @@ def read_published(path: Path) -> list[PublishedRow]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataSetError(f"--published {path}: can't be read: {error}") from error
     if not rows or "model" not in rows[0]:
         raise DataSetError(f"--published {path}: it has no column 'model'")

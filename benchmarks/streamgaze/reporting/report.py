@@ -67,7 +67,7 @@ def run(arguments: Sequence[str], console: Console) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--no-charts", action="store_true")
     options = parser.parse_args(arguments)
-    reported = [Reported(run, summarise(run.results)) for run in map(read_run, options.runs)]
+    reported = [Reported(run, summarise(run)) for run in map(read_run, options.runs)]
     published = read_published(options.published) if options.published else []
     lines = list(report_lines(reported, published, not options.no_charts))
     write_text(options.out / REPORT_FILE, lines)
@@ -173,6 +173,9 @@ def _accuracies(reported: Sequence[Reported], published: Sequence[PublishedRow])
     rows.append(
         ["mean of tasks (official)", *ours, *(percent(_mean(row, tasks)) for row in published)]
     )
+    if any(each.summary.unscored for each in reported):
+        scored = [percent(each.summary.mean_of_scored) for each in reported]
+        rows.append(["mean of tasks with a score", *scored, *("-" for _ in published)])
     whole = [percent(row.overall) for row in published]
     if published:
         rows.append(["overall, as published", *("-" for _ in reported), *whole])
@@ -184,6 +187,10 @@ def _accuracies(reported: Sequence[Reported], published: Sequence[PublishedRow])
     yield from markdown_table(header, rows)
     yield ""
     yield "In brackets Wilson's 95 % interval. Means are over the tasks of this table."
+    for each in reported:
+        if each.summary.unscored:
+            unscored = ", ".join(each.summary.unscored)
+            yield f"Of {unscored} nothing counts in `{each.name}`: 0 % in the official mean."
     if published:
         yield PUBLISHED_DATA
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks.streamgaze.asking.results import Result
+from benchmarks.streamgaze.asking.results import Run
 from benchmarks.streamgaze.data.scoring import Score, overall, question_weighted
 from benchmarks.streamgaze.data.tasks import TASKS, Task
 from benchmarks.streamgaze.reporting.significance import wilson
@@ -31,25 +31,35 @@ class TaskSummary:
 class RunSummary:
     """A run by task, in the order of published tables.
 
-    `overall`: the official figure, an unweighted mean over tasks; None of nothing. `weighted`: all
-    questions in one pot.
+    `overall`: the official figure, an unweighted mean over tasks, those of which nothing counted
+    (`unscored`) as 0; None of nothing. `weighted`: all questions in one pot.
     """
 
     tasks: tuple[TaskSummary, ...]
     overall: float | None
     weighted: Score
 
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """Short names of tasks of which there is a file, but nothing that counts."""
+        return tuple(own.task.short for own in self.tasks if not own.score.total)
+
+    @property
+    def mean_of_scored(self) -> float | None:
+        """The unweighted mean over the tasks of which anything counted."""
+        return overall(own.score for own in self.tasks if own.score.total)
+
     def of(self, task: Task) -> TaskSummary | None:
         """What a task came to, if it was in the run."""
         return next((own for own in self.tasks if own.task == task), None)
 
 
-def summarise(results: Sequence[Result]) -> RunSummary:
+def summarise(run: Run) -> RunSummary:
     """Score the results of a run by the official rules."""
     tasks = []
     for task in TASKS:
-        own = [result for result in results if result.key.task == task.name]
-        if own:
+        own = [result for result in run.results if result.key.task == task.name]
+        if own or task.name in run.conditions.empty:
             counted = [result.correct for result in own if result.correct is not None]
             skipped = Counter(result.skipped for result in own if result.skipped is not None)
             tasks.append(TaskSummary(task, Score(sum(counted), len(counted)), skipped))
@@ -57,9 +67,9 @@ def summarise(results: Sequence[Result]) -> RunSummary:
     return RunSummary(tuple(tasks), overall(scores), question_weighted(scores))
 
 
-def summary_lines(results: Sequence[Result]) -> Iterator[str]:
+def summary_lines(run: Run) -> Iterator[str]:
     """A run in a few lines of text."""
-    summary = summarise(results)
+    summary = summarise(run)
     for task in summary.tasks:
         low, high = task.interval
         skipped = f"; skipped: {by_cause(task.skipped)}" if task.skipped else ""
@@ -69,6 +79,12 @@ def summary_lines(results: Sequence[Result]) -> Iterator[str]:
         )
     weighted = summary.weighted
     yield f"mean of {len(summary.tasks)} tasks (official): {percent(summary.overall)}"
+    if summary.unscored:
+        scored = len(summary.tasks) - len(summary.unscored)
+        yield (
+            f"mean of {scored} tasks without {', '.join(summary.unscored)}, of which nothing "
+            f"counts (official: 0 %): {percent(summary.mean_of_scored)}"
+        )
     yield f"all {weighted.total} questions in one pot: {percent(weighted.accuracy)}"
 
 

@@ -7,7 +7,7 @@ import pytest
 from drawn_streamgaze import alert, choice, draw_set, entry, write_task
 
 from benchmarks.streamgaze.__main__ import main
-from benchmarks.streamgaze.data.questions import read_entries, seconds_of
+from benchmarks.streamgaze.data.entries import read_entries, seconds_of
 from benchmarks.streamgaze.data.tasks import TASKS, Window, task_named, window
 
 SCENE = "past_scene_recall"
@@ -169,7 +169,7 @@ def test_check_lists_every_problem_of_files(copied, capsys):
         ("missing fixation file", "two.mp4, 1 questions"),
         ("missing video", "three.mp4, 1 questions"),
         ("missing video", "two.mp4, 1 questions"),
-        ("no video named", f"{EASY},  at 00:01"),
+        ("no video named", f"{EASY}, no video at 00:01"),
         ("unreadable time", asked),
         ("unusable task file", str(copied.root / "qa" / f"{GTA}.json")),
     ]

@@ -126,7 +126,8 @@ def test_a_clip_without_a_frame_is_told(tiny_models, files, library):
     assert len(told) == 2
     for _, problem in told:
         assert problem == Problem(
-            "question refused", "there is no frame in the clip that the question is about"
+            "question refused",
+            "there is no frame in the clip that the question is about: the model takes pairs",
         )
 
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from benchmarks.streamgaze.__main__ import main
-from benchmarks.streamgaze.asking.results import Conditions, Result
+from benchmarks.streamgaze.asking.results import Conditions, Result, read_run
 from benchmarks.streamgaze.data.questions import QuestionKey
-from benchmarks.streamgaze.reporting.summary import percentile, summarise
+from benchmarks.streamgaze.reporting.summary import percentile, summarise, summary_lines
 
 SCENE, EASY = "past_scene_recall", "present_object_identification_easy"
 ALERT = "proactive_object_appearance_alert"
@@ -56,9 +56,7 @@ def two_runs(tmp_path):
 
 
 def test_summary(two_runs):
-    from benchmarks.streamgaze.asking.results import read_run
-
-    summary = summarise(read_run(two_runs[0]).results)
+    summary = summarise(read_run(two_runs[0]))
     scores = {task.task.short: task.score for task in summary.tasks}
     assert {name: (s.correct, s.total) for name, s in scores.items()} == {
         "SR": (8, 10),
@@ -169,6 +167,27 @@ def test_report_without_charts_tells_of_random_weights_and_of_the_release(tmp_pa
     assert "None of these runs is without gaze" in text
     assert "`released`" in text and "`causal`" not in text
     assert not (tmp_path / "out" / "accuracy.png").exists()
+
+
+def test_a_task_of_which_nothing_counts_is_nothing_officially_and_left_out_beside_it(
+    tmp_path, capsys
+):
+    of_none = [result(EASY, n, None, skipped="unusable video") for n in range(3)]
+    results = [*(result(SCENE, n, n < 3) for n in range(4)), *of_none]
+    run = write_run(tmp_path / "run", results, empty=[ALERT])
+    summary = summarise(read_run(run))
+    assert summary.overall == pytest.approx(0.75 / 3)
+    assert summary.mean_of_scored == pytest.approx(0.75)
+    assert summary.unscored == ("OI-E", "OAA")
+    lines = list(summary_lines(read_run(run)))
+    assert "mean of 3 tasks (official): 25.0 %" in lines
+    assert any("of 1 tasks without OI-E, OAA" in line and "75.0 %" in line for line in lines)
+    assert main(["report", str(run), "--out", str(tmp_path / "out"), "--no-charts"]) == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    official = "mean of tasks (official)"
+    assert rows(text, official) == [[official, "25.0 %"]]
+    assert rows(text, "mean of tasks with a score") == [["mean of tasks with a score", "75.0 %"]]
+    assert "Of OI-E, OAA nothing counts in `run`: 0 % in the official mean." in text
 
 
 def test_latencies_are_percentiles_of_what_was_asked(two_runs, tmp_path):

@@ -4,8 +4,6 @@ import pytest
 
 from devices.samples import Fixation
 from runtime.stream.sampling import (
-    active_at,
-    clip_fixations,
     frame_count,
     frame_indices,
     released_grid,
@@ -13,6 +11,7 @@ from runtime.stream.sampling import (
     step_times,
     vjepa_indices,
 )
+from runtime.stream.scanpath import Scanpath
 
 SECOND = 1_000_000_000
 
@@ -26,11 +25,25 @@ def test_rate_by_clip_length(seconds, rate):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "count"),
-    [(1, 4), (4, 4), (5, 4), (6.5, 6), (8, 8), (30, 8), (31, 8), (60, 8), (61, 8), (5000, 8)],
+    ("frames", "seconds", "rate", "count"),
+    [
+        (30, 1, 1.0, 4),
+        (120, 4, 1.0, 4),
+        (150, 5, 1.0, 4),
+        (195, 6.5, 1.0, 6),
+        (239, 7.97, 1.0, 6),
+        (240, 8, 1.0, 8),
+        (900, 30, 1.0, 8),
+        (1800, 60, 0.5, 8),
+        (9000, 300, 0.2, 8),
+        (5, 1, 1.0, 4),
+        (3, 30, 1.0, 2),
+        (1, 30, 1.0, 0),
+        (0, 0, 1.0, 0),
+    ],
 )
-def test_frames_are_even_and_between_4_and_8(seconds, count):
-    assert frame_count(seconds) == count
+def test_frames_are_even_between_4_and_8_and_no_more_than_there_are(frames, seconds, rate, count):
+    assert frame_count(frames, seconds, rate) == count
 
 
 @pytest.mark.parametrize(
@@ -79,15 +92,21 @@ def test_fixations_are_kept_by_their_midpoint():
         fixation(30, 33),
         fixation(69, 72.1),
     )
-    everything = (before, across, inside, asked)
-    assert clip_fixations(everything, 10 * SECOND, 70 * SECOND) == (across, inside)
+    scanpath = Scanpath.of((before, across, inside, asked), 0)
+    assert scanpath.within(10 * SECOND, 70 * SECOND).fixations == (across, inside)
 
 
 def test_active_fixations_span_the_moment():
     first, second = fixation(1, 3), fixation(3, 5)
-    assert active_at((first, second), 3 * SECOND) == (first, second)
-    assert active_at((first, second), int(0.9 * SECOND)) == ()
-    assert active_at((first, second), 4 * SECOND) == (second,)
+    scanpath = Scanpath.of((first, second), 0)
+    assert scanpath.active_at(3 * SECOND) == (first, second)
+    assert scanpath.active_at(int(0.9 * SECOND)) == ()
+    assert scanpath.active_at(4 * SECOND) == (second,)
+
+
+def test_a_fixation_that_lasts_has_no_middle():
+    lasting = Fixation(0, 0, 0.5, 0.5, 0, None, "device")
+    assert Scanpath.of((lasting,), 0).fixations == ()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +117,9 @@ def test_active_fixations_span_the_moment():
         (1920, 1080, (20, 36)),
         (640, 480, (17, 23)),
         (320, 240, (10, 14)),
+        (1280, 960, (24, 32)),
+        (800, 600, (21, 29)),
+        (1920, 1440, (24, 32)),
     ],
 )
 def test_grid_holds_128_to_768_tokens(width, height, grid):
