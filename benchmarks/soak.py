@@ -25,7 +25,7 @@ from benchmarks.findings import Finding, findings_table
 from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
 from devices import numbers
 from devices.clock import NANOSECONDS
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.answers.listeners import Listeners, News
 from runtime.answers.questions import Question
@@ -46,6 +46,7 @@ from runtime.stream.frame_timeline import SLACK, FrameTimeline
 from runtime.stream.gaze_timeline import GazeTimeline
 from runtime.stream.sampling import FRAMES_PER_STEP, sampling_rate
 from runtime.stream.steps import PATIENCE, StepPlanner
+from runtime.terminal import SafeConsole
 
 INTERVAL = NANOSECONDS // FRAME_RATE
 QUESTION_EVERY = 20  # seconds
@@ -211,9 +212,9 @@ def main(command_line: Sequence[str] | None = None) -> int:
     try:
         bundle = Bundle.open(options.bundle)
     except RuntimeFault as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
-    console = Console()
+    console = SafeConsole()
     asked = np.arange(QUESTION_EVERY, options.seconds, QUESTION_EVERY).tolist()
     run = soak(bundle, options.seconds, INTERVAL // 2, asked, options.real)
     cost = OVERLOAD * INTERVAL

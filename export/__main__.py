@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from runtime.bundle.manifest import Accumulation, ParityFigure, Settings
 from runtime.errors import RuntimeFault
 from runtime.run.command_line import WINDOW
+from runtime.terminal import SafeConsole
 
 GIBIBYTE = 1 << 30
 VJEPA_PIXELS = 384  # of the released ViT-B
@@ -91,14 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
     from export.checkpoints.common import CheckpointError
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = SafeConsole(sys.stderr)
     try:
         settings = _settings(options)
         return _export(options, settings, console)
     except (CheckpointError, RuntimeFault) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
     except OSError as error:
-        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        complain(f"{error.filename or options.out}: {error.strerror}")
     except KeyboardInterrupt:
         print(
             f"interrupted: {options.out} is no bundle yet; the same command goes on",

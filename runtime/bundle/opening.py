@@ -69,6 +69,12 @@ class Bundle:
         """The tokenizer of the text model."""
         return Tokenizer.from_file(str(self.folder / TOKENIZER_FILE))
 
+    @cached_property
+    def text_tokenizer(self) -> Tokenizer:
+        """The same for what a person says: nothing typed in it is one of the model's own marks."""
+        described = msgspec.json.decode((self.folder / TOKENIZER_FILE).read_bytes())
+        return Tokenizer.from_str(msgspec.json.encode(described | {"added_tokens": []}).decode())
+
     def graph_path(self, graph: str) -> Path:
         """Where the graph lies."""
         return self.folder / self.manifest.graphs[graph].file

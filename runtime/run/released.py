@@ -41,6 +41,7 @@ from runtime.stream.sampling import (
 from runtime.stream.steps import StepFact
 
 LETTERS = 4  # the arg-max runs over A to D, whatever the options
+MARKED = "the text holds the model's own marks, which count as such under this protocol"
 TICK = int(0.01 * NANOSECONDS)  # between two looks at the device
 
 
@@ -112,7 +113,7 @@ class ReleasedSession:
         self._newest_gaze_at: int | None = None
         bundle = models.bundle.manifest.name
         self._conditions = Conditions("released", bundle, models.engine_name)
-        self._asker = Asker(models.bundle)
+        self._asker = Asker(models.bundle, marks=True)
         self._on_text = on_text
 
     def receive(self, delivery: Delivery) -> None:
@@ -152,6 +153,7 @@ class ReleasedSession:
             watch.stages_ms(),
             stream_fact(counts.frames, counts.frames.delivered),
             stream_fact(counts.gaze, counts.gaze.delivered),
+            MARKED if self._asker.is_marked(question) else None,
         )
 
     def _encode(self, moment: int, watch: Stopwatch) -> _EncodedClip:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from benchmarks.streamgaze.data.scoring import NO, YES, letter
 from benchmarks.streamgaze.data.tasks import Task, Window, window
-from runtime.answers.questions import LETTERS, Question, alert_question
+from runtime.answers.questions import LETTERS, Question, alert_question, well_formed
 
 UNREADABLE_TIME = "unreadable time"
 EMPTY_OPTIONS = "empty options"
@@ -195,15 +195,15 @@ def _broken(key: QuestionKey, cause: str, reason: str) -> EvaluationQuestion:
 def _options(given: object) -> tuple[str, ...]:
     if not isinstance(given, Sequence) or isinstance(given, str):
         return ()
-    return tuple("" if option is None else str(option) for option in given)
+    return tuple("" if option is None else well_formed(str(option)) for option in given)
 
 
 def _video_name(fields: Mapping[str, object]) -> str:
     """The file's name alone: folders in it are those of whoever made the data set."""
     given = fields.get("video_path") or fields.get("video") or ""
-    return PurePosixPath(str(given).replace("\\", "/")).name
+    return PurePosixPath(well_formed(str(given)).replace("\\", "/")).name
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name)
-    return "" if value is None else str(value)
+    return "" if value is None else well_formed(str(value))
