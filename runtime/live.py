@@ -19,6 +19,7 @@ from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
 from runtime.errors import QuestionError, RuntimeFault
+from runtime.heap import keep_heap_flat
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.run.capture import Capture, DueQuestion
@@ -35,6 +36,7 @@ from runtime.terminal import fill_closed_streams
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status."""
+    keep_heap_flat()
     fill_closed_streams()
     options = parse_arguments(arguments)
     screen = Screen()
