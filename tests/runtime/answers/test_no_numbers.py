@@ -101,6 +101,14 @@ def test_a_tail_that_computes_to_no_number_is_left_out_and_said(tiny_models, wha
     assert np.isfinite(list(record.probabilities.values())).all()
 
 
+def test_a_tail_that_computes_to_no_number_is_said_in_the_live_run_too(tiny_models, tmp_path):
+    models = Disturbed(tiny_models, lambda kind, call: kind == "residuals" and call == 2)
+    asked = [(CHOICE, 1500 * MS)]
+    found = run_loop(models, ListedDevice(stream(2)), tmp_path / "a", asked, eager=False)
+    (record,) = found["answer"]
+    assert record["note"].startswith(TAIL_LEFT_OUT) and len(record["steps"]) == 2
+
+
 def test_a_tail_that_spoils_the_context_unseen_is_left_out_and_leaves_no_trace(tiny_models):
     models = Disturbed(tiny_models, lambda kind, call: kind == "prefill" and call == 3)
     first, second = answers(models, stream(4), [2500 * MS, 3500 * MS])

@@ -152,6 +152,14 @@ def test_damaged_utf8_is_the_same_in_the_stream_and_in_the_record(tiny_models, s
     assert "".join(pieces) == answer.text == said.decode(errors="replace")
 
 
+def test_an_answer_has_at_most_so_many_tokens(tiny_models):
+    bundle = tiny_models.bundle
+    most = bundle.manifest.settings.max_new_tokens
+    endless = [_byte_token(bundle.tokenizer, ord("a"))] * (most + 5)
+    context = Scripted(endless, bundle.manifest.geometry.decoder.vocabulary)
+    assert Asker(bundle).ask(Question("What?"), context, Stopwatch()).text == "a" * most
+
+
 def _byte_token(tokenizer, byte):
     """The token of one byte, by the table of byte-level tokenizers (GPT-2)."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
