@@ -51,12 +51,16 @@ def live_memory(bundle: Path, seconds: float) -> NDArray[np.float64]:
 
 
 def resident(process: int | None = None) -> float:
-    """MiB of a process in memory, this one's for None; not a number where none is told."""
+    """MiB that a process holds itself, this one's for None; not a number where none is told.
+
+    Pages of files are left out: the system drops and fetches them as others need its memory.
+    """
     try:
         told = Path(f"/proc/{process or 'self'}/statm").read_text()
     except OSError:
         return float("nan")
-    return int(told.split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
+    pages, of_files = map(int, told.split()[1:3])
+    return (pages - of_files) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
 
 
 def slope(memory: NDArray[np.float64]) -> float | None:
