@@ -35,11 +35,12 @@ from benchmarks.decoders import (
     prefill_operations,
 )
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.random.shapes import SHAPES
 from runtime.bundle.manifest import Accumulation, QuantizationKind
 from runtime.errors import RuntimeFault
+from runtime.terminal import SafeConsole
 
 ENGINES: dict[str, tuple[QuantizationKind, Accumulation]] = {
     "int4, float": ("int4", "float"),
@@ -275,12 +276,12 @@ def main(command_line: Sequence[str] | None = None) -> int:
     options = arguments(command_line)
     try:
         if options.folder:
-            run(options, options.folder, Console())
+            run(options, options.folder, SafeConsole())
         else:
             with tempfile.TemporaryDirectory() as folder:
-                run(options, Path(folder), Console())
+                run(options, Path(folder), SafeConsole())
     except RuntimeFault as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     return 0
 

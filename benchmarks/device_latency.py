@@ -24,8 +24,9 @@ from rich.table import Table
 from devices import numbers
 from devices.device import DeviceCounts, DeviceError
 from devices.neon.device import NeonDevice
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from devices.samples import GazeSample, SceneFrame
+from runtime.terminal import SafeConsole
 
 PERCENTILES = (50, 95, 99)
 GAZE_LIMITS_MS = (1.0, 5.0, 10.0)
@@ -151,9 +152,9 @@ def main() -> int:
             with emulator(options.recording, options.seconds) as address:
                 measurement = _measured(options, address)
     except DeviceError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
-    report(measurement, Console())
+    report(measurement, SafeConsole())
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     """Every figure beside its limit."""
     result = Table("", "figure", "limit", "", box=None)
     for found in findings:
-        verdict = "met" if found.is_met else "[bold]NOT met[/]"
+        verdict = "met" if found.is_met else Text("NOT met", "bold")
         figures = (f"{value:.4g} {found.unit}" for value in (found.figure, found.limit))
         result.add_row(found.name, *figures, verdict)
     return result

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from runtime.answers.questions import Asker, Question
 from runtime.bundle import manifest as names
 from runtime.bundle.opening import Bundle
@@ -27,6 +26,7 @@ from runtime.engines.engine import Engine, OnnxEngine
 from runtime.errors import RuntimeFault
 from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
+from runtime.terminal import SafeConsole
 
 STATUS_FILE = Path("/proc/self/status")
 KIBIBYTE, MEBIBYTE, GIBIBYTE = 1 << 10, 1 << 20, 1 << 30
@@ -159,9 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bundle = Bundle.open(options.bundle)
         weighings = list(weigh(bundle, options.tokens, options.threads))
     except RuntimeFault as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
-    Console().print(table(bundle, weighings))
+    SafeConsole().print(table(bundle, weighings))
     peak = weighings[-1].after.peak
     print(f"peak resident memory: {peak / GIBIBYTE:.2f} GiB")
     if options.json:

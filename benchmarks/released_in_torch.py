@@ -38,7 +38,7 @@ class ReleasedInTorch:
         )
         self._grid = grid
         self._before = bundle.manifest.prompt.before_video
-        self._after = Asker(bundle).tokens(question).tolist()
+        self._after = Asker(bundle, marks=True).tokens(question).tolist()
         self._encoding = torch.ones(geometry.resampler.width)
         pixels = geometry.vision.token_pixels
         shape = (MOST_FRAMES, grid[0] * pixels, grid[1] * pixels, 3)

@@ -3,14 +3,15 @@
 Everything of the live loop runs but the models, which cost simulated time only (`--real` runs
 those of the bundle). Samples are lost, streams stall, eyes close. Then a shorter run on a machine
 that needs ten frame intervals for a pair of frames, with alerts but without questions, which go
-before steps. Every line of the table has a limit; the exit status is 1 if one is not met.
+before steps. At last the live command as it is shipped, `python -m runtime.live --fast`, in a
+process of its own, for as long as `--live-seconds`: how much memory it takes, and how that grows.
+Every line of the table has a limit; the exit status is 1 if one is not met.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from benchmarks.findings import Finding, findings_table
+from benchmarks.live_memory import live_memory, resident, slope
 from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
 from devices import numbers
 from devices.clock import NANOSECONDS
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.answers.listeners import Listeners, News
 from runtime.answers.questions import Question
@@ -46,10 +48,10 @@ from runtime.stream.frame_timeline import SLACK, FrameTimeline
 from runtime.stream.gaze_timeline import GazeTimeline
 from runtime.stream.sampling import FRAMES_PER_STEP, sampling_rate
 from runtime.stream.steps import PATIENCE, StepPlanner
+from runtime.terminal import SafeConsole
 
 INTERVAL = NANOSECONDS // FRAME_RATE
 QUESTION_EVERY = 20  # seconds
-WARM_UP = 0.15  # of a run
 SLOPE_LIMIT = 1.0  # MiB per hour
 LEAST_FOR_SLOPE = 600.0  # seconds of stream: in less, a few pages look like a slope
 BEHIND = 0.5  # seconds that the loop may lag behind the stream for a long encode
@@ -70,10 +72,7 @@ class Soak:
 
     def slope(self) -> float | None:
         """Growth of the resident memory after warm-up, MiB per hour; None where it is unknown."""
-        steady = self.memory[round(WARM_UP * len(self.memory)) :]
-        if len(steady) < 2 or np.isnan(steady).any():
-            return None
-        return float(np.polyfit(steady[:, 0], steady[:, 1], 1)[0] * 3600)
+        return slope(self.memory)
 
 
 class Observer:
@@ -135,15 +134,6 @@ def soak(
         return observer.soak(reporter.close())
 
 
-def resident() -> float:
-    """MiB of this process in memory; not a number where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return float("nan")
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
 def hour_findings(run: Soak, seconds: float, asked: int) -> list[Finding]:
     """What is asked of a run on a machine that keeps up."""
     interval = FRAMES_PER_STEP / sampling_rate(30.0)
@@ -156,10 +146,14 @@ def hour_findings(run: Soak, seconds: float, asked: int) -> list[Finding]:
         Finding("gaze events kept", run.most_events, round(span * (GAZE_RATE + FRAME_RATE))),
         Finding("frames kept", run.most_frames, round((span + SLACK) * FRAME_RATE)),
     ]
-    slope = run.slope()
-    if slope is not None and seconds >= LEAST_FOR_SLOPE:
-        found.append(Finding("growth of resident memory", slope, SLOPE_LIMIT, "MiB per hour"))
-    return found
+    return [*found, *growth_findings("growth of resident memory", run.slope(), seconds)]
+
+
+def growth_findings(name: str, growth: float | None, seconds: float) -> list[Finding]:
+    """What is asked of memory, in a run that is long enough to tell."""
+    if growth is None or seconds < LEAST_FOR_SLOPE:
+        return []
+    return [Finding(name, growth, SLOPE_LIMIT, "MiB per hour")]
 
 
 def overload_findings(run: Soak, cost: int) -> list[Finding]:
@@ -192,6 +186,16 @@ def accounts(summary: SummaryRecord) -> list[Finding]:
     ]
 
 
+def memory_line(live: NDArray[np.float64]) -> str:
+    """What the live command took, and how it grew after warm-up."""
+    growth = slope(live)
+    told = "unknown" if growth is None else f"{growth:+.2f} MiB per hour"
+    return (
+        f"live command: {live[:, 1].max():.1f} MiB at most in {live[-1, 0]:.0f} s of stream, "
+        f"{live[-1, 1]:.1f} MiB at the end; growth after warm-up {told}"
+    )
+
+
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(prog="python -m benchmarks.soak", description=__doc__)
@@ -200,6 +204,9 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
         "--seconds", type=numbers.seconds, default=3600.0, help="of simulated stream"
     )
     parser.add_argument("--overloaded-seconds", type=numbers.seconds, default=300.0)
+    parser.add_argument(
+        "--live-seconds", type=numbers.seconds, default=3600.0, help="of the live command's stream"
+    )
     parser.add_argument("--real", action="store_true", help="run the bundle's models (hours)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     return parser.parse_args(command_line)
@@ -211,18 +218,26 @@ def main(command_line: Sequence[str] | None = None) -> int:
     try:
         bundle = Bundle.open(options.bundle)
     except RuntimeFault as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
-    console = Console()
+    console = SafeConsole()
     asked = np.arange(QUESTION_EVERY, options.seconds, QUESTION_EVERY).tolist()
     run = soak(bundle, options.seconds, INTERVAL // 2, asked, options.real)
     cost = OVERLOAD * INTERVAL
     overloaded = soak(bundle, options.overloaded_seconds, cost)
+    try:
+        live = live_memory(options.bundle, options.live_seconds)
+    except RuntimeFault as error:
+        complain(error)
+        return 1
+    name = "live command: growth of resident memory"
     findings = [
         *hour_findings(run, options.seconds, len(asked)),
         *overload_findings(overloaded, cost),
+        *growth_findings(name, slope(live), options.live_seconds),
     ]
     console.print(findings_table(findings))
+    console.print(memory_line(live))
     if options.json is not None:
         facts = {
             "seconds": options.seconds,
@@ -231,6 +246,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
             "findings": [asdict(found) | {"met": found.is_met} for found in findings],
             "summary": run.summary,
             "memory": run.memory.round(3).tolist(),
+            "live_memory": live.round(3).tolist(),
         }
         options.json.write_bytes(msgspec.json.encode(facts))
     return 0 if all(found.is_met for found in findings) else 1

@@ -22,13 +22,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.findings import Finding, findings_table
 from devices import numbers
 from devices.clock import NANOSECONDS
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from devices.samples import Fixation
 from runtime.answers.questions import Question
 from runtime.answers.watcher import Watcher
@@ -40,6 +39,7 @@ from runtime.stopwatch import Stopwatch
 from runtime.stream.frame_timeline import FramePair
 from runtime.stream.gaze_timeline import GazeView
 from runtime.stream.steps import StepPlan
+from runtime.terminal import SafeConsole
 
 FEW, MANY = "first token, 5 steps in the context", "first token, 15 steps in the context"
 AFRESH = "first token, the same 15 steps encoded at the question"
@@ -222,11 +222,11 @@ def main(command_line: Sequence[str] | None = None) -> int:
         if options.checkpoints is not None:
             cases[RELEASED] = released_case(options.checkpoints, bundle, grid)
     except (RuntimeFault, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     times = measure(cases, options.rounds, options.repeats)
     found = findings(times)
-    console = Console()
+    console = SafeConsole()
     console.print(f"{bundle.manifest.name}, {grid[0] * grid[1]} tokens a step, {_machine()}")
     console.print(times_table(times))
     if RELEASED in times:

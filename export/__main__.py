@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from runtime.bundle.manifest import Accumulation, Injection, ParityFigure, Settings
 from runtime.errors import RuntimeFault
 from runtime.run.command_line import WINDOW
+from runtime.terminal import SafeConsole
 
 GIBIBYTE = 1 << 30
 VJEPA_PIXELS = 384  # of the released ViT-B
@@ -106,17 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from export.checkpoints.common import CheckpointError
     from export.lock import locked
 
-    # What is printed may hold the name of a folder, which is no markup.
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console = SafeConsole(sys.stderr)
     try:
         settings = _settings(options)
         with locked(options.out):
             return _export(options, settings, console)
     except (CheckpointError, RuntimeFault) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
     except OSError as error:
-        reason = error.strerror or error
-        print(f"error: {error.filename or options.out}: {reason}", file=sys.stderr)
+        complain(f"{error.filename or options.out}: {error.strerror or error}")
     except KeyboardInterrupt:
         print(
             f"interrupted: {options.out} is no bundle yet; the same command goes on",

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from export.graphs.low_precision import write_with_precision
 from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA, Manifest, TensorSpec
 from runtime.bundle.opening import Bundle
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"for {', '.join(key.capabilities)}, parity {_told(record)}"
             )
     except RuntimeFault as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     return 0
 

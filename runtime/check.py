@@ -19,6 +19,7 @@ from runtime.engines.choice import EngineChoice, Machine, choose_engine
 from runtime.errors import RuntimeFault
 from runtime.model.context_pool import MOST_CONTEXTS
 from runtime.model.models import Models
+from runtime.terminal import SafeConsole
 
 GIBIBYTE = 1 << 30
 CONTEXT_TOKENS = 2048
@@ -199,13 +200,13 @@ def main(arguments: Sequence[str] | None = None, machine: Machine | None = None)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
     options = parser.parse_args(arguments)
-    good = True
+    console, good = SafeConsole(), True
     try:
         for finding in findings(options, machine or Machine.here()):
-            print(f"{'ok  ' if finding.good else 'FAIL'} {finding.line}")
+            console.print(f"{'ok  ' if finding.good else 'FAIL'} {finding.line}")
             good &= finding.good
     except RuntimeFault as error:
-        print(f"FAIL {error}")
+        console.print(f"FAIL {error}")
         return 1
     except MemoryError:
         print("FAIL memory: it does not suffice for one step: a smaller --live-grid takes less")

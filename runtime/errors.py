@@ -13,5 +13,9 @@ class EngineError(RuntimeFault):
     """No engine can run a graph on this machine as asked."""
 
 
+class NotFiniteError(RuntimeFault):
+    """A graph computed something that is no number: nothing may rest on it."""
+
+
 class QuestionError(RuntimeFault):
     """A question can't be asked as it stands."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
+from devices.parser import complain, say
 from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.answers.listeners import Listeners
 from runtime.answers.questions import known_question
@@ -18,6 +19,7 @@ from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
 from runtime.errors import QuestionError, RuntimeFault
+from runtime.heap import keep_heap_flat
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.run.capture import Capture, DueQuestion
@@ -29,25 +31,31 @@ from runtime.run.recorder import Recorder
 from runtime.run.reports import Reporter
 from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
+from runtime.terminal import fill_closed_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status."""
+    keep_heap_flat()
+    fill_closed_streams()
     options = parse_arguments(arguments)
+    screen = Screen()
     try:
-        run(options, Screen())
+        run(options, screen)
     except (RuntimeFault, DeviceError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except MemoryError:
-        print(
-            "error: the memory does not suffice: a shorter --window takes less, and "
-            f"python -m runtime.check {options.bundle} says what the bundle takes",
-            file=sys.stderr,
+        complain(
+            "the memory does not suffice: a shorter --window takes less, and "
+            f"python -m runtime.check {options.bundle} says what the bundle takes"
         )
         return 1
     except KeyboardInterrupt:
-        print("interrupted before the stream began", file=sys.stderr)
+        say("interrupted before the stream began")
+        return 1
+    if screen.trouble is not None:
+        complain(f"standard output: {screen.trouble}: what came later was not printed")
         return 1
     return 0
 
@@ -106,7 +114,7 @@ def watch(
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
     reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
-    is_typed = sys.stdin.isatty()
+    is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
     stays = bool(alerts) or not due or is_typed

@@ -16,12 +16,13 @@ from benchmarks.mini.held_out import ClipPair, held_out
 from benchmarks.mini.table import Tally, agreement_line, table_lines
 from benchmarks.mini.trial import Judged, Trial
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from devices.synthetic.questions import ASKERS
 from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
 from runtime.model.models import Models
 from runtime.run.command_line import MINI
+from runtime.terminal import SafeConsole
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit status."""
     options = parse_arguments(arguments)
     try:
-        _run(options, Console(stderr=True, highlight=False, soft_wrap=True))
+        _run(options, SafeConsole(sys.stderr))
     except (RuntimeFault, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -23,12 +23,13 @@ from benchmarks.mini.held_out import held_out
 from benchmarks.mini.trial import Trial
 from benchmarks.streamgaze.reporting.significance import wilson
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from devices.synthetic.questions import ASKERS, FAP, GTA, OAR, OI_EASY, OI_HARD
 from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
 from runtime.model.models import Models
 from runtime.run.command_line import MINI
+from runtime.terminal import SafeConsole
 
 KNOWN = (OI_EASY, OI_HARD, OAR, FAP, GTA)  # the tasks that mini has learned
 GAZE, NO_GAZE = 0, 2  # places among the conditions
@@ -86,14 +87,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; returns the exit status."""
     options = parse_arguments(arguments)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = SafeConsole(sys.stderr)
     try:
         rounded, exact = (
             Trial(Models(Bundle.open(folder))) for folder in (options.bundle, options.exact)
         )
         found = compare(rounded, exact, options.seed, options.clips, console)
     except (RuntimeFault, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

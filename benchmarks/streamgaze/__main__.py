@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from benchmarks.streamgaze import command, memory, sharing
 from benchmarks.streamgaze.data.dataset import DataSetError
 from benchmarks.streamgaze.reporting import comparison, report
+from devices.parser import complain
 from runtime.errors import RuntimeFault
+from runtime.terminal import SafeConsole
 
 COMMANDS = {
     "compare": comparison.run,
@@ -23,19 +23,17 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = SafeConsole()
     try:
         if given and given[0] in COMMANDS:
             return COMMANDS[given[0]](given[1:], console)
         return command.run(given, console)
     except (DataSetError, RuntimeFault) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except OSError as error:
         where = error.filename or "the results"
-        print(
-            f"error: {where}: {error.strerror}: the same command goes on from here", file=sys.stderr
-        )
+        complain(f"{where}: {error.strerror}: the same command goes on from here")
         return 1
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)

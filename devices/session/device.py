@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from devices.bounds import fault
 from devices.clock import SimulatedClock, SystemClock
 from devices.device import (
     Delivery,
@@ -100,6 +101,7 @@ class _Playback:
         self._frames = 0
         self._gaze = 0
         self._dropped: Counter[str] = Counter()
+        self._gaze_dropped: Counter[str] = Counter()
 
     @property
     def next_at(self) -> int | None:
@@ -126,7 +128,9 @@ class _Playback:
         dropped = Counter({cause: n for cause, n in self._dropped.items() if n})
         return DeviceCounts(
             StreamCounts(self._frames, self._frames - dropped.total(), dropped),
-            StreamCounts(self._gaze, self._gaze),
+            StreamCounts(
+                self._gaze, self._gaze - self._gaze_dropped.total(), Counter(self._gaze_dropped)
+            ),
         )
 
     def close(self) -> None:
@@ -138,9 +142,8 @@ class _Playback:
             self._video = None
 
     def _sample(self, sample: Sample | FrameLine) -> Sample | None:
-        self._gaze += isinstance(sample, GazeSample)
         if not isinstance(sample, FrameLine):
-            return sample
+            return self._sound(sample)
         self._frames += 1
         if not sample.saved:
             self._dropped[NOT_SAVED] += 1
@@ -153,3 +156,12 @@ class _Playback:
             self._is_cut = True
             return None
         return SceneFrame(sample.captured_at, sample.arrived_at, sample.index, pixels)
+
+    def _sound(self, sample: Sample) -> Sample | None:
+        """What may be delivered; numbers that can't be are dropped by cause, as live."""
+        wrong = fault(sample)
+        if isinstance(sample, GazeSample):
+            self._gaze += 1
+            if wrong is not None:
+                self._gaze_dropped[wrong] += 1
+        return sample if wrong is None else None

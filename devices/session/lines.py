@@ -9,20 +9,48 @@ A session that was cut off is readable up to where it was cut.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
+from msgspec import Meta
 
+from devices.bounds import is_size
+from devices.clock import NANOSECONDS
 from devices.device import Delivery, DeviceError, DeviceInfo
-from devices.samples import Blink, Fixation, GazeSample, KnownQuestion, Sample
+from devices.samples import (
+    Blink,
+    Fixation,
+    FixationSource,
+    GazeSample,
+    KnownQuestion,
+    Sample,
+)
 
 FORMAT = 1
 HEAD, LINES, FRAMES = "session.json", "samples.jsonl", "frames.mkv"
 ASKED = "asked"  # the task of a question that a person asked while a session was saved
 FRAME, LOST, POLL = "frame", "lost frame", "poll"
+LONGEST_LINE = 1 << 20  # bytes
+MOST_SAMPLES = 100_000  # in one delivery
+LONGEST_PAUSE = 3600 * NANOSECONDS  # between two deliveries; no run looks away for so long
+FASTEST = 1e5  # Hz, of any stream
+
+Time = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Place = float | None  # JSON has no word for what is no number: it is null
+Text = Annotated[str, Meta(max_length=LONGEST_LINE)]
+_VALUES: dict[str, Any] = {
+    "gaze": tuple[Time, Time, Place, Place, bool, float | None],
+    "fixation": tuple[Time, Time, Place, Place, Time, Time | None, FixationSource, bool],
+    "blink": tuple[Time, Time, Time, Time],
+    "question": tuple[Time, Time, Text, Text, tuple[Text, ...], Text | None],
+    FRAME: tuple[Time, Time, Time],
+    LOST: tuple[Time, Time, Time],
+    POLL: tuple[Time, Time, Time, tuple[Text, ...]],
+}
 _KINDS: dict[str, type] = {
     "gaze": GazeSample,
     "fixation": Fixation,
@@ -86,17 +114,34 @@ def read_head(folder: Path) -> Head:
     """Read `session.json`. Raises DeviceError for what is no session, or of another format."""
     path = folder / HEAD
     try:
-        head = msgspec.json.decode(path.read_bytes(), type=Head)
+        with path.open("rb") as file:
+            head = msgspec.json.decode(file.read(LONGEST_LINE), type=Head)
     except OSError as error:
         raise DeviceError(
             f"{folder}: not a saved session ({HEAD}: {error.strerror}): give the folder that "
             "--session wrote"
         ) from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise DeviceError(f"{path}: damaged: {error}") from error
     if head.format != FORMAT:
         raise DeviceError(f"{path}: format {head.format}, this program reads {FORMAT}")
+    if wrong := _impossible(head):
+        raise DeviceError(f"{path}: damaged: {wrong}")
     return head
+
+
+def _impossible(head: Head) -> str | None:
+    """What no device can be; None where all is possible."""
+    info = head.info
+    times = head.started_at, info.starts_at or 0, info.ends_at or 0
+    if any(abs(time) > 2**62 for time in times):
+        return f"its times are {times}"
+    if not is_size(info.frame_width, info.frame_height):
+        return f"its frames are {info.frame_width} x {info.frame_height}"
+    rates = info.frame_rate, info.gaze_rate
+    if not all(rate is None or 0 <= rate <= FASTEST for rate in rates):
+        return f"its rates are {rates} Hz"
+    return None
 
 
 def write_head(folder: Path, head: Head) -> None:
@@ -107,45 +152,83 @@ def write_head(folder: Path, head: Head) -> None:
 def read_batches(folder: Path) -> Iterator[Batch]:
     """Every delivery, in order, up to the end or to where the file was cut off.
 
-    Raises DeviceError for a line in the middle that can't be read.
+    A number that was none when it was saved is not a number again. Raises DeviceError for a line in
+    the middle that can't be read, or that no device can have delivered.
     """
     path = folder / LINES
     samples: list[Sample | FrameLine] = []
+    polled: int | None = None
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return  # cut off while it was written
+        for number, line in enumerate(_whole_lines(file), start=1):
             try:
-                kind, *values = msgspec.json.decode(line)
-                if kind == POLL:
-                    polled_at, frames_until, gaze_until, notices = values
-                    told = tuple(notices)
-                    yield Batch(polled_at, frames_until, gaze_until, told, tuple(samples))
-                    samples = []
-                else:
+                kind, values = read_line(line)
+                if kind != POLL:
                     samples.append(_sample(kind, values))
-            except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+                    if len(samples) > MOST_SAMPLES:
+                        raise ValueError(f"more than {MOST_SAMPLES} samples in one delivery")
+                    continue
+                batch = Batch(*values, tuple(samples))
+                _check_times(batch, batch.polled_at if polled is None else polled)
+                polled, samples = batch.polled_at, []
+            except ValueError as error:
                 raise DeviceError(f"{path}: line {number} is damaged: {error}") from error
+            yield batch
 
 
 def last_poll(folder: Path) -> int | None:
     """When the last delivery was polled, Unix ns; None if there is none."""
     last = None
-    with (folder / LINES).open("rb") as file:
+    path = folder / LINES
+    with path.open("rb") as file:
         marker = f'["{POLL}",'.encode()
-        for line in file:
-            if line.startswith(marker) and line.endswith(b"\n"):
+        for line in _whole_lines(file):
+            if line.startswith(marker):
                 last = line
-    return None if last is None else int(msgspec.json.decode(last)[1])
+    try:
+        return None if last is None else read_line(last)[1][0]
+    except ValueError as error:
+        raise DeviceError(f"{path}: its last delivery is damaged: {error}") from error
 
 
-def _sample(kind: str, values: list[Any]) -> Sample | FrameLine:
+def read_line(line: bytes) -> tuple[str, tuple[Any, ...]]:
+    """A line's kind and its values. Raises ValueError for one that is none of a session."""
+    try:
+        kind, *values = msgspec.json.decode(line, type=list[Any])
+        return kind, msgspec.convert(values, _VALUES[kind])
+    except (msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines up to the end or to where the file was cut off; one that is too long is cut, too,
+    so that it can't be read."""
+    while line := file.readline(LONGEST_LINE):
+        if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+            return
+        yield line
+
+
+def _check_times(batch: Batch, before: int) -> None:
+    """Raise ValueError for a delivery that no device can have made after one polled at `before`."""
+    if not 0 <= batch.polled_at - before <= LONGEST_PAUSE:
+        raise ValueError(f"polled at {batch.polled_at} after {before}")
+    for sample in batch.samples:
+        is_timed = isinstance(sample, FrameLine | GazeSample | Blink)
+        if is_timed and abs(batch.polled_at - sample.captured_at) > LONGEST_PAUSE:
+            raise ValueError(f"captured at {sample.captured_at}, polled at {batch.polled_at}")
+
+
+def _sample(kind: str, values: tuple[Any, ...]) -> Sample | FrameLine:
     if kind in (FRAME, LOST):
         return FrameLine(*values, saved=kind == FRAME)
-    if kind == "question":
-        at, arrived_at, task, text, options, answer = values
-        return KnownQuestion(at, arrived_at, task, text, tuple(options), answer)
+    if kind in ("gaze", "fixation"):
+        at, arrived_at, x, y, *more = values
+        return _KINDS[kind](at, arrived_at, _number(x), _number(y), *more)
     return _KINDS[kind](*values)
+
+
+def _number(place: float | None) -> float:
+    return math.nan if place is None else place
 
 
 def _line(*values: object) -> bytes:

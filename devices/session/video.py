@@ -9,6 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.bounds import is_size
 from devices.device import DeviceError
 
 CODEC = "libx264rgb"  # H.264 on RGB itself: no colour is rounded
@@ -61,7 +62,7 @@ class SavedFrames:
         try:
             self._container = av.open(str(path))
             stream = self._container.streams.video[0]
-        except (OSError, IndexError) as error:
+        except (OSError, IndexError, av.FFmpegError) as error:
             raise DeviceError(f"{path}: the frames of the session can't be read") from error
         stream.thread_type = "SLICE"  # a frame comes out as soon as its packet is in
         self._frames = self._container.decode(stream)
@@ -70,11 +71,11 @@ class SavedFrames:
         """RGB uint8 (height, width, 3), not to be written to; None where there is no more."""
         try:
             frame = next(self._frames, None)
-        except av.FFmpegError:
+            if frame is None or not is_size(frame.width, frame.height):
+                return None
+            pixels = frame.to_ndarray(format="rgb24")
+        except (av.FFmpegError, OSError, ValueError):
             return None
-        if frame is None:
-            return None
-        pixels = frame.to_ndarray(format="rgb24")
         pixels.flags.writeable = False
         return pixels
 

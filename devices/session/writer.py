@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from devices.device import Delivery, DeviceError, DeviceInfo
 from devices.samples import KnownQuestion, Sample, SceneFrame
+from devices.session.holding import held_frames
 from devices.session.lines import (
     ASKED,
     FORMAT,
@@ -36,13 +37,17 @@ DEFAULT_LIMIT = 20 << 30  # bytes
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """What became of a session. `trouble`: one line if it was not saved whole."""
+    """What became of a session. `trouble`: one line if it was not saved whole.
+
+    `frames`: those that can be played. `is_broken`: whether a file could not be written.
+    """
 
     frames: int
     lost_frames: int
     lost_deliveries: int
     bytes: int
     trouble: str | None
+    is_broken: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +102,7 @@ class SessionWriter:
 
         Raises DeviceError for a bad folder.
         """
+        self._folder = folder
         self._lines = _opened(folder, Head(FORMAT, started_at, info))
         self._video_path = folder / FRAMES
         self._video: FrameWriter | None = None
@@ -108,6 +114,7 @@ class SessionWriter:
         self._room = _Room(MOST_PIXELS)
         self._frames = self._lost_frames = self._lost_deliveries = self._bytes = 0
         self._trouble: str | None = None
+        self._is_broken = False
         self._thread = threading.Thread(target=self._write_all, name="session")
         self._thread.start()
 
@@ -145,7 +152,8 @@ class SessionWriter:
                 f"{lost[0]} frames and {lost[1]} deliveries came faster than they could be saved: "
                 "the session does not play back exactly"
             )
-        return SavedSession(self._frames, *lost, self._bytes, self._trouble)
+        frames = min(self._frames, held_frames(self._folder)) if self._is_broken else self._frames
+        return SavedSession(frames, *lost, self._bytes, self._trouble, self._is_broken)
 
     def _admitted(self, samples: Sequence[Sample]) -> list[Sample | FrameLine]:
         """The samples; frames for whose pixels there is no room left without them."""
@@ -181,8 +189,8 @@ class SessionWriter:
                 self._put(self._line(sample))
             self._put(poll_line(batch.delivery, batch.polled_at))
             self._lines.flush()
-        except (OSError, av.FFmpegError) as error:
-            self._trouble = f"the session could not be saved any further: {error.strerror or error}"
+        except (OSError, ValueError, av.FFmpegError) as error:
+            self._break(f"the session could not be saved any further: {_reason(error)}")
             return
         if self._bytes > self._limit:
             self._trouble = (
@@ -215,9 +223,16 @@ class SessionWriter:
         for file in filter(None, (self._lines, self._video)):
             try:
                 file.close()
-            except (OSError, av.FFmpegError) as error:
-                reason = error.strerror or error
-                self._trouble = self._trouble or f"the end of the session is not saved: {reason}"
+            except (OSError, ValueError, av.FFmpegError) as error:
+                self._break(f"the end of the session is not saved: {_reason(error)}")
+
+    def _break(self, trouble: str) -> None:
+        self._is_broken = True
+        self._trouble = self._trouble or trouble
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _opened(folder: Path, head: Head) -> BinaryIO:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from devices.synthetic.dataset import DataSetPlan, write_data_set
 from devices.synthetic.device import FRAME_RATE
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 plan, options.out, lambda done, total: progress.update(task, completed=done)
             )
     except OSError as error:
-        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        complain(f"{error.filename or options.out}: {error.strerror}")
         return 1
     for name, count in counts.items():
         short = "" if count == plan.questions else f", {plan.questions} were asked for"

@@ -28,6 +28,7 @@ FRAME_RATE = 30  # Hz
 MOST_FRAMES = 8  # in one delivery; older ones are dropped as late
 LATE = "late"
 HORIZON = 30.0  # seconds in which all that appears has appeared, for an endless wearer
+REMEMBERED = 60.0  # seconds for which the device knows what was looked at
 SETTLED = 0.4  # seconds that eyes have rested on a thing when a question is asked
 ASKED_TASKS = (OI_EASY, OI_HARD, OAR)
 
@@ -88,6 +89,7 @@ class SyntheticDevice(Device):
         """The name of the thing looked at at a moment (Unix ns); None for the table or nothing.
 
         During a saccade from thing to thing, and while the eyes are closed, nothing is looked at.
+        What lies more than a minute before the newest sample is forgotten: None.
         """
         with self._drawing:
             return self._connected().looked_at(moment)
@@ -95,8 +97,7 @@ class SyntheticDevice(Device):
     @property
     def known_alert(self) -> KnownAlert:
         """An alert worth setting: a thing that will be looked at, and something else will be."""
-        with self._drawing:
-            return self._connected().alert()
+        return self._connected().alert
 
     def _collect(self) -> Delivery:
         stream = self._connected()
@@ -122,6 +123,7 @@ class _Stream:
         self._every = every
         self._wearer = Wearer(seed, seconds or HORIZON)
         self._table = TablePicture(self._wearer.scene, FRAME_SIDE)
+        self.alert = self._worthwhile_alert()
         self._frames = 0
         self._late = 0
         self._gaze = 0
@@ -144,6 +146,7 @@ class _Stream:
             samples.append(self._question)
             self._question = self._next_question()
         samples.sort(key=lambda sample: sample.captured_at)
+        self._wearer.eyes.forget((until - self.start) / NANOSECONDS - REMEMBERED)
         ended = self._end is not None and now >= self._end
         return Delivery(tuple(samples), until, until, ended=ended)
 
@@ -153,11 +156,15 @@ class _Stream:
             return None
         track = self._wearer.eyes.track(seconds)
         dwell = self._wearer.eyes.dwell_at(seconds)
-        if dwell is None or dwell.thing is None or not track.open[int(seconds * GAZE_RATE)]:
+        if dwell is None or dwell.thing is None:
+            return None
+        tick = int(seconds * GAZE_RATE) - track.first
+        if tick < 0 or not track.open[tick]:
             return None
         return self._wearer.scene.things[dwell.thing].name
 
-    def alert(self) -> KnownAlert:
+    def _worthwhile_alert(self) -> KnownAlert:
+        """About what is looked at most; found before anything is forgotten."""
         dwells = self._wearer.dwells(0.0, HORIZON)[1:]  # not what is looked at right at the start
         seen = Counter(dwell.thing for dwell in dwells if dwell.thing is not None)
         target = self._wearer.scene.things[seen.most_common(1)[0][0]].name
@@ -184,13 +191,14 @@ class _Stream:
         samples: list[GazeSample | Blink] = []
         for tick in range(self._gaze, due):
             captured = self.start + tick * (NANOSECONDS // GAZE_RATE)
-            opened = bool(track.open[tick])
+            place = tick - track.first
+            opened = bool(track.open[place])
             if not opened and self._closed_at is None:
                 self._closed_at = captured
             elif opened and self._closed_at is not None:
                 samples.append(Blink(captured, now, self._closed_at, captured))
                 self._closed_at = None
-            x, y = float(track.x[tick]), float(track.y[tick])
+            x, y = float(track.x[place]), float(track.y[place])
             samples.append(GazeSample(captured, now, x, y, worn=opened))
         self._gaze = max(due, self._gaze)
         return samples
@@ -219,7 +227,7 @@ class _Stream:
         ticks = round(SETTLED * GAZE_RATE)
         while True:
             track = eyes.track(seconds)
-            tick = int(seconds * GAZE_RATE)
+            tick = int(seconds * GAZE_RATE) - track.first
             recent = track.segment[max(tick - ticks, 0) : tick + 1]
             dwell = eyes.dwell_at(seconds)
             resting = recent.size > ticks and recent.min() == recent.max() >= 0

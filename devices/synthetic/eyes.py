@@ -38,11 +38,12 @@ class Dwell:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazeTrack:
-    """Samples at `GAZE_RATE` from second 0: gaze in fractions of the frame, noise included.
+    """Samples at `GAZE_RATE`: gaze in fractions of the frame, noise included.
 
     `open`: False while the eyes are closed. `segment` numbers what a velocity threshold finds: gaze
     between large saccades and blinks, `NO_SEGMENT` during those; `fixation` also breaks at small
-    saccades.
+    saccades. `first`: the tick of the first sample, 0 at second 0, later where the rest is
+    forgotten.
     """
 
     x: NDArray[np.float64]
@@ -50,10 +51,19 @@ class GazeTrack:
     open: NDArray[np.bool_]
     segment: NDArray[np.int64]
     fixation: NDArray[np.int64]
+    first: int = 0
+
+    def since(self, tick: int) -> GazeTrack:
+        """The samples from a tick on, in memory of their own."""
+        kept = (getattr(self, name)[tick - self.first :].copy() for name in ARRAYS)
+        return GazeTrack(*kept, first=tick)
+
+
+ARRAYS = ("x", "y", "open", "segment", "fixation")
 
 
 class Eyes:
-    """The gaze of one wearer, drawn as far as it is asked for."""
+    """The gaze of one wearer, drawn as far as it is asked for and kept until it is forgotten."""
 
     def __init__(self, random: np.random.Generator, scene: Scene, head: HeadMotion) -> None:
         self._random = random
@@ -69,7 +79,7 @@ class Eyes:
         self._track: GazeTrack | None = None
 
     def track(self, until: float) -> GazeTrack:
-        """All samples from 0 to at least `until` seconds."""
+        """All samples that are kept, to at least `until` seconds."""
         while self._ticks <= until * GAZE_RATE:
             self._dwell()
             self._track = None
@@ -77,6 +87,18 @@ class Eyes:
             self._track = _joined(self._pieces)
             self._pieces = [self._track]
         return self._track
+
+    def forget(self, before: float) -> None:
+        """No moment before so many seconds will be asked for any more.
+
+        What was drawn of them goes once it is half of all, so that this costs next to nothing.
+        """
+        track, tick = self._track, int(before * GAZE_RATE)
+        if track is None or 2 * (tick - track.first) < track.x.size:
+            return
+        self._track = track.since(tick)
+        self._pieces = [self._track]
+        self.dwells = [each for each in self.dwells if each.end >= before]
 
     def dwell_at(self, seconds: float) -> Dwell | None:
         """What is looked at; None during a saccade from thing to thing."""
@@ -162,7 +184,7 @@ def active_centre(
     `fine`: fixations break at small saccades too. This is what a fixation rule that never looks
     ahead knows at that moment.
     """
-    newest = int(np.floor(seconds * GAZE_RATE + 1e-6))
+    newest = int(np.floor(seconds * GAZE_RATE + 1e-6)) - track.first
     numbers = track.fixation if fine else track.segment
     if numbers[newest] == NO_SEGMENT:
         return None
@@ -175,9 +197,5 @@ def active_centre(
 
 
 def _joined(pieces: list[GazeTrack]) -> GazeTrack:
-    return GazeTrack(
-        *(
-            np.concatenate([getattr(piece, field) for piece in pieces])
-            for field in ("x", "y", "open", "segment", "fixation")
-        )
-    )
+    joined = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ARRAYS)
+    return GazeTrack(*joined, first=pieces[0].first)

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
-from devices.parser import Parser
+from devices.parser import Parser, complain
+from runtime.terminal import SafeConsole
 
 STEPS_PER_STATE = 200
 
@@ -36,15 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # PyTorch takes seconds to import: --help and wrong arguments need not wait for it.
     from export.checkpoints.common import CheckpointError
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console = SafeConsole(sys.stderr)
     try:
         _train(options, console)
     except CheckpointError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except OSError as error:
-        reason = error.strerror or error
-        print(f"error: {error.filename or options.out}: {reason}", file=sys.stderr)
+        complain(f"{error.filename or options.out}: {error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: give the same command to go on, {options.out}", file=sys.stderr)

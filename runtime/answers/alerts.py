@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -47,7 +48,12 @@ class StandingAlert:
         return replace(self.question, truth=YES if self._truth(moment) else NO)
 
     def judge(self, probability: float, moment: int) -> bool:
-        """Take the probability of Yes at `moment` (Unix ns); whether to raise the alert now."""
+        """Take the probability of Yes at `moment` (Unix ns); whether to raise the alert now.
+
+        What is no number raises nothing and releases nothing.
+        """
+        if math.isnan(probability):
+            return False
         if probability <= self._rule.release:
             self._armed = True
         if not self._armed or probability < self._rule.threshold or self._is_recent(moment):

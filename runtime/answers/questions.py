@@ -24,6 +24,8 @@ ALERT_SUFFIX = " Based on the video so far, should the alert be triggered?"
 YES_NO = ("Yes", "No")
 HALTED = "the run was ended before the answer was complete"
 QUESTION_TOKENS = 512  # room for a question's text in every context
+QUESTION_CHARACTERS = 64 * QUESTION_TOKENS  # more are not even brought to tokens
+INCOMPLETE = "\ufffd"  # how a character decodes of which a part is still to come
 LETTERS = "ABCDEFGH"
 
 
@@ -43,9 +45,7 @@ class Question:
         """The text of the user's turn."""
         if not self.options:
             return self.text
-        lines = "\n".join(
-            _lettered(letter, option) for letter, option in zip(LETTERS, self.options, strict=False)
-        )
+        lines = "\n".join(lettered(self.options))
         return f"Question: {self.text}\nOptions:\n{lines}\n\nThe best option is:"
 
 
@@ -81,8 +81,10 @@ def question_tokens(
 class Asker:
     """Asks questions in a context and leaves it as it was."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._tokenizer = bundle.tokenizer
+    def __init__(self, bundle: Bundle, marks: bool = False) -> None:
+        """`marks`: whether the model's own marks, where a text holds them, count as such, as they
+        do in the released code; else everything that was typed is text."""
+        self._tokenizer = bundle.tokenizer if marks else bundle.text_tokenizer
         self._prompt = bundle.manifest.prompt
         self._most_tokens = bundle.manifest.settings.max_new_tokens
         self._halted = False
@@ -99,6 +101,16 @@ class Asker:
             raise QuestionError(
                 f"{len(question.options)} options: give 2 to {len(self._prompt.letters)}, or none"
             )
+        texts = question.text, *question.options
+        if not all(text.strip() for text in texts):
+            raise QuestionError("an option is empty: write out every one")
+        if any(text != well_formed(text) for text in texts):
+            raise QuestionError("the question holds bytes that are no text: write it in UTF-8")
+        if (length := sum(map(len, texts))) > QUESTION_CHARACTERS:
+            raise QuestionError(
+                f"the question is {length} characters long, at most {QUESTION_CHARACTERS} fit: "
+                "ask a shorter question"
+            )
         if (count := len(self.tokens(question))) > QUESTION_TOKENS:
             raise QuestionError(
                 f"the question is {count} tokens long, at most {QUESTION_TOKENS} fit: "
@@ -108,6 +120,11 @@ class Asker:
     def tokens(self, question: Question) -> NDArray[np.int64]:
         """The tokens that follow the video: the text and the opening of the answer."""
         return question_tokens(self._tokenizer, self._prompt, question)
+
+    def is_marked(self, question: Question) -> bool:
+        """Whether its text holds marks of the model that count as such."""
+        marks = self._tokenizer.get_added_tokens_decoder().values()
+        return any(mark.content in question.prompt() for mark in marks)
 
     def ask(
         self,
@@ -156,7 +173,7 @@ class Asker:
                 break
             chosen.append(token)
             text = self._tokenizer.decode(chosen)
-            if not text.endswith("\ufffd"):  # else a character is not complete yet
+            if not text.endswith(INCOMPLETE):
                 on_text(text[len(shown) :])
                 shown = text
             if context.room == 0:
@@ -164,18 +181,26 @@ class Asker:
             self._go_on()
             with watch.stage("decode"):
                 logits = context.append_text(np.array([token], np.int64))
-        return Answer(self._tokenizer.decode(chosen), None, first_at)
+        text = self._tokenizer.decode(chosen)
+        if text != shown:
+            on_text(text[len(shown) :])
+        return Answer(text, None, first_at)
 
     def _go_on(self) -> None:
         if self._halted:
             raise QuestionError(HALTED)
 
 
-def _lettered(letter: str, option: str) -> str:
-    """An option that already starts with its letter is not prefixed again."""
-    return option if re.match(rf"{letter}[.)]", option.strip()) else f"{letter}. {option}"
+def lettered(options: Sequence[str]) -> tuple[str, ...]:
+    """The options, each behind its letter. Those that all bring their letters keep them."""
+    if all(
+        re.match(rf"{letter}[.)]\s", option.lstrip())
+        for letter, option in zip(LETTERS, options, strict=False)
+    ):
+        return tuple(options)
+    return tuple(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
-def bare(options: Sequence[str], letter: str) -> str:
-    """The text of the option that a letter names, without the letter."""
-    return re.sub(r"^[A-H][.)]\s*", "", options[LETTERS.index(letter)].strip())
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for every surrogate that has no partner, which no encoding takes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -12,7 +12,7 @@ from typing import Literal
 
 from devices.device import StreamCounts
 from devices.samples import Fixation, FixationSource
-from runtime.answers.questions import LETTERS, Answer, Question, bare
+from runtime.answers.questions import Answer, Question, well_formed
 from runtime.stream.steps import StepFact
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -202,10 +202,8 @@ def answer_record(
     """The record of a question asked at `moment` (Unix ns) about `steps`."""
     frame_at = steps[-1].frames[1] if steps else None
     return AnswerRecord(
-        question=question.text,
-        options=tuple(
-            bare(question.options, letter) for letter in LETTERS[: len(question.options)]
-        ),
+        question=well_formed(question.text),
+        options=tuple(map(well_formed, question.options)),
         answer=answer.text if answer else None,
         probabilities=answer.probabilities if answer else None,
         truth=question.truth,

@@ -7,13 +7,15 @@ moment it is asked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.device import Delivery, DeviceCounts, DeviceInfo
 from runtime.answers.questions import Question
 from runtime.answers.record import AnswerRecord, Conditions, answer_record, stream_fact
-from runtime.answers.watcher import Reply, Watcher
+from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.bundle.manifest import Manifest, Settings
+from runtime.errors import NotFiniteError
 from runtime.model.context_pool import MOST_CONTEXTS
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
@@ -113,7 +115,8 @@ class Session:
         """Encode and append the steps that fall at or before `until` (Unix ns) and are decided."""
         for plan in self._planner.due(until):
             watch = self._new_watch()
-            self._watcher.append(self._encoder.encode(plan, watch), watch)
+            with suppress(NotFiniteError):  # a step that is no numbers is in no context
+                self._watcher.append(self._encoder.encode(plan, watch), watch)
 
     def ask(self, question: Question, moment: int) -> AnswerRecord:
         """Answer a question asked at `moment` (Unix ns), up to which `advance` was called."""
@@ -124,9 +127,14 @@ class Session:
             return self._record(question, moment, None, None, watch, note)
         newest = self._watcher.newest
         shown = newest is not None and newest.shows(plan)
-        tail = None if shown else self._encoder.encode(plan, watch)
+        tail, notes = None, [note]
+        try:
+            tail = None if shown else self._encoder.encode(plan, watch)
+        except NotFiniteError as error:
+            notes.append(f"{TAIL_LEFT_OUT} ({error})")
         (reply,) = self._watcher.ask([question], tail, watch)
-        return self._record(question, moment, reply, plan.gaze.gaze_at, watch, note)
+        said = "; ".join(filter(None, [*notes, reply.note])) or None
+        return self._record(question, moment, reply, plan.gaze.gaze_at, watch, said)
 
     def _record(
         self,

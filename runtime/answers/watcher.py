@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from runtime.answers.questions import QUESTION_TOKENS, Answer, Asker, Question
+from runtime.errors import NotFiniteError, QuestionError
 from runtime.model.context_pool import MOST_CONTEXTS, ContextPool, OpenContext
 from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
 from runtime.stream.steps import Step, StepFact
 
+NO_NUMBERS = "the model computed what is no number: there is no answer"
+BROKEN_OFF = "the model computed what is no number in the middle of the answer: there is none"
+TAIL_LEFT_OUT = "what was newest computed to no number: answered without it"
+CLOSED = "what was remembered computed to no number: answered from what was seen since"
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer and the steps it rests on."""
+    """An answer and the steps it rests on. `note`: what a person should know about these."""
 
     answer: Answer
     steps: tuple[StepFact, ...]
+    note: str | None = None
 
 
 class Watcher:
@@ -62,27 +69,65 @@ class Watcher:
     def ask(
         self, questions: Sequence[Question], tail: Step | None, watch: Stopwatch
     ) -> list[Reply]:
-        """Answer in the context that remembers most, `tail` appended for the time being."""
+        """Answer in the context that remembers most, `tail` appended for the time being.
+
+        No answer rests on what is no number: where the tail is at fault it is left out, and where a
+        context is, that is closed, and the next one answers. Raises QuestionError where none can.
+        """
+        note = None
+        while True:
+            try:
+                return self._replies(questions, tail, watch, note)
+            except NotFiniteError as error:
+                longest = self._pool.longest
+                if longest is None:
+                    raise QuestionError(NO_NUMBERS) from error
+            if tail is not None:
+                with suppress(NotFiniteError):
+                    return self._replies(questions, None, watch, TAIL_LEFT_OUT)
+            self._pool.discard(longest)
+            note = CLOSED
+
+    def _replies(
+        self, questions: Sequence[Question], tail: Step | None, watch: Stopwatch, note: str | None
+    ) -> list[Reply]:
         replies = []
+        said: list[str] = []
+
+        def say(piece: str) -> None:
+            said.append(piece)
+            self._on_text(piece)
+
         with self._tailed(tail, watch) as held:
             for question in questions:
-                answer = self.asker.ask(question, held.context, watch, self._on_text)
-                replies.append(Reply(answer, tuple(held.facts)))
+                try:
+                    answer = self.asker.ask(question, held.context, watch, say)
+                except NotFiniteError as error:
+                    if said:  # what a person has read can't be taken back
+                        raise QuestionError(BROKEN_OFF) from error
+                    raise
+                replies.append(Reply(answer, tuple(held.facts), note))
         return replies
 
     @contextmanager
     def _tailed(self, tail: Step | None, watch: Stopwatch) -> Iterator[OpenContext]:
-        """The longest context, or an empty one, with the tail step; afterwards as it was."""
+        """The longest context, or an empty one, with the tail step; afterwards as it was.
+
+        An empty one that gave no numbers is not used again.
+        """
         longest = self._pool.longest
         held = longest or self._pool.fresh()
-        mark, count = held.context.mark(), len(held.facts)
+        mark, count, sound = held.context.mark(), len(held.facts), True
         try:
             if tail is not None:
                 with watch.stage("prefill"):
                     held.append(tail)
             yield held
+        except NotFiniteError:
+            sound = False
+            raise
         finally:
             held.context.rewind(mark)
             del held.facts[count:]
-            if longest is None:
+            if longest is None and sound:
                 self._pool.release(held)

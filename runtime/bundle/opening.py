@@ -89,6 +89,12 @@ class Bundle:
             )
         return tokenizer
 
+    @cached_property
+    def text_tokenizer(self) -> Tokenizer:
+        """The same for what a person says: nothing typed in it is one of the model's own marks."""
+        described = msgspec.json.decode(self.tokenizer.to_str())
+        return Tokenizer.from_str(msgspec.json.encode(described | {"added_tokens": []}).decode())
+
     def graph_path(self, graph: str) -> Path:
         """Where the graph lies."""
         return self.folder / self.manifest.graphs[graph].file

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.samples import Fixation
+from runtime.errors import NotFiniteError
 
 BASE = 10000.0
 
@@ -20,10 +21,13 @@ def gaze_encoding(fixations: Sequence[Fixation], width: int) -> NDArray[np.float
     """The mean sinusoidal encoding of the fixations' centres: (width,) float32.
 
     The first half encodes x, the second y, both in [0, 1] of the frame. Without fixations: zeros.
+    Raises NotFiniteError for a centre that is none.
     """
     if not fixations:
         return np.zeros(width, np.float32)
     centres = np.array([(fixation.x, fixation.y) for fixation in fixations])
+    if not np.isfinite(centres).all():
+        raise NotFiniteError("the centre of a fixation is no number")
     half = width // 2
     index = np.arange(half)
     angles = centres[:, :, None] / BASE ** (2 * (index // 2) / half)

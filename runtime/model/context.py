@@ -16,7 +16,7 @@ from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest
 from runtime.engines.engine import Engine
 from runtime.engines.tensors import Tensor
-from runtime.errors import QuestionError
+from runtime.errors import NotFiniteError, QuestionError
 from runtime.inputs.positions import rotary_rows, step_positions, text_after_video, text_positions
 
 NO_ROWS = np.zeros(0, np.int64)
@@ -111,13 +111,16 @@ class Context:
     def append_text(self, tokens: NDArray[np.int64], wanted: bool = True) -> NDArray[np.float32]:
         """Prefill text tokens; returns the logits after the last one: (vocabulary,).
 
-        With `wanted` False nothing reaches the head and the result is empty.
+        With `wanted` False nothing reaches the head and the result is empty. Raises NotFiniteError
+        for logits that are no numbers: something in the context is none.
         """
         first = self._mark.next_text
         positions = text_positions(first, len(tokens))
         rows = np.array([len(tokens) - 1], np.int64) if wanted else NO_ROWS
         embeddings = self._embeddings[tokens].astype(np.float32)
         logits, length = self._run(embeddings, positions, None, rows)
+        if not np.isfinite(logits).all():
+            raise NotFiniteError("the decoder computed what is no number")
         self._mark = Mark(length, self._mark.steps, first + len(tokens))
         return logits.reshape(-1)
 

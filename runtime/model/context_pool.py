@@ -65,6 +65,10 @@ class ContextPool:
         """The open context that remembers most; None before the first step."""
         return self._open[0] if self._open else None
 
+    def discard(self, context: OpenContext) -> None:
+        """Close an open context for good: what its buffers hold is not to be trusted."""
+        self._open.remove(context)
+
     def fresh(self) -> OpenContext:
         """An empty context that is not among those being filled."""
         return OpenContext(self._free.pop() if self._free else self._make())

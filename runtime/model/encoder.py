@@ -14,6 +14,7 @@ import numpy as np
 
 from devices.samples import Fixation
 from runtime.engines.tensors import Tensor
+from runtime.errors import NotFiniteError
 from runtime.inputs.gaze_encoding import gaze_encoding
 from runtime.model.models import Models, Scene
 from runtime.stopwatch import Stopwatch
@@ -61,9 +62,17 @@ class Encoder:
         self._encoding_width = geometry.resampler.width
 
     def encode(self, plan: StepPlan, watch: Stopwatch) -> Step:
-        """Encode a step; what was encoded of its frames before is used again."""
+        """Encode a step; what was encoded of its frames before is used again.
+
+        Raises NotFiniteError where a graph computed what is no number, as far as that can be seen
+        without fetching it from a device; it is not kept.
+        """
         pair = self.encode_pair(plan.pair, watch)
-        return Step(plan, pair.visual, self._residuals(pair, plan, watch))
+        try:
+            return Step(plan, pair.visual, self._residuals(pair, plan, watch))
+        except NotFiniteError:
+            del self._kept[plan.pair.key]
+            raise
 
     def encode_pair(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
         """Everything that can be computed of a pair of frames before gaze is known."""
@@ -75,7 +84,9 @@ class Encoder:
 
     def _encode(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
         with watch.stage("vision"):
-            visual = self._models.visual(np.stack([pair.older, pair.newer]))
+            visual = _finite(
+                self._models.visual(np.stack([pair.older, pair.newer])), "vision tower"
+            )
         if not self._use_gaze:
             return EncodedPair(visual, None)
         # The released checkpoint was trained on two frames, the second repeated to the end.
@@ -93,6 +104,16 @@ class Encoder:
             return newest.residuals
         with watch.stage("resampler.gaze"):
             encoding = gaze_encoding(fixations, self._encoding_width)
-            residuals = self._models.residuals(pair.scene, encoding)
+            residuals = _finite(self._models.residuals(pair.scene, encoding), "resampler")
         self._newest = _Gazed(key, fixations, residuals)
         return residuals
+
+
+def _finite(computed: Tensor, what: str) -> Tensor:
+    """What a graph computed, unless it lies on the host and is no number.
+
+    On a device the decoder's logits tell.
+    """
+    if isinstance(computed, np.ndarray) and not np.isfinite(computed).all():
+        raise NotFiniteError(f"the {what} computed what is no number")
+    return computed

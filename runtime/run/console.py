@@ -6,22 +6,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from devices.device import DeviceInfo
+from devices.printable import printable
 from runtime.answers.listeners import News, Notice, Piece
+from runtime.answers.questions import LETTERS, lettered
 from runtime.answers.record import AlertRecord, AnswerRecord, SecondRecord, SummaryRecord
 from runtime.answers.session import SessionOptions
 from runtime.bundle.manifest import Manifest
+from runtime.terminal import SafeConsole
+
+LONGEST = 1000  # characters of a line, more of which would only push the others away
 
 
 class Screen:
-    """Prints to a console; free text appears as it is generated."""
+    """Prints to a console; free text appears as it is generated.
+
+    All text is printed as plain text in one line, whatever marks it holds.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or SafeConsole()
         self._streaming = False
         self._status: Status | None = None
         self._second: SecondRecord | None = None
@@ -30,18 +38,14 @@ class Screen:
         self, manifest: Manifest, engine: str, info: DeviceInfo, options: SessionOptions
     ) -> None:
         """What is about to run, on what, and how it looks at gaze."""
-        self._console.print(
-            f"bundle   {escape(manifest.name)} ({manifest.quantization.kind}), {engine}"
-        )
+        self._line(f"bundle   {manifest.name} ({manifest.quantization.kind}), {engine}")
         if manifest.provenance.weights == "random":
-            self._console.print(
-                "         [bold]the weights of this bundle are random: its answers mean nothing[/]"
-            )
+            self._line("the weights of this bundle are random: its answers mean nothing", "bold", 9)
         gaze = f"gaze from {info.gaze_from}" if info.gaze_from else "gaze from the tracker"
         size = f"{info.frame_width}x{info.frame_height}"
-        self._console.print(f"device   {escape(info.name)}, {size}, {gaze}")
+        self._line(f"device   {info.name}, {size}, {gaze}")
         rule = options.rule if options.use_gaze else "gaze off"
-        self._console.print(
+        self._line(
             f"watching a window of {options.window:g} s at {options.rate:g} frames per second, "
             f"fixations: {rule}"
         )
@@ -64,43 +68,47 @@ class Screen:
 
     def notice(self, line: str) -> None:
         """A line about the device."""
-        self._console.print(f"[dim]{escape(line)}[/]")
+        self._line(line, "dim")
 
     def text(self, piece: str) -> None:
         """A piece of an answer that is still being generated."""
         if not self._streaming:
             self._console.print("> ", end="")
             self._streaming = True
-        self._console.print(piece, end="", markup=False)
+        self._console.print(Text(piece), end="")
 
     def answer(self, record: AnswerRecord) -> None:
         """An answer, how old what it rests on was, and how long it took."""
         if self._streaming:
             self._console.print()
             self._streaming = False
-        self._console.print(f"[bold]{escape(record.question)}[/]")
-        self._console.print(f"  {escape(_answer_text(record))}{_truth(record)}")
-        self._console.print(f"  [dim]{_ages(record)}; {_gaze(record)}; {_time(record)}[/]")
-        if record.note is not None and record.answer is not None:
-            self._console.print(f"  [yellow]{escape(record.note)}[/]")
+        self._line(record.question, "bold")
+        self._line(_answer_text(record), indent=2, after=_truth(record))
+        self._line(f"{_ages(record)}; {_gaze(record)}; {_time(record)}", "dim", 2)
+        self._note(record)
 
     def alert(self, record: AlertRecord) -> None:
         """An alert, and how long after what set it off it came."""
-        self._console.print(f"[bold yellow]ALERT[/] {escape(record.alert)}{_truth(record)}")
+        alert = Text.assemble(("ALERT", "bold yellow"), f" {printable(record.alert, LONGEST)}")
+        self._console.print(alert.append_text(_truth(record)))
         since = "no fixation"
         if record.since_fixation_ms is not None:
             since = f"{record.since_fixation_ms:.0f} ms after the fixation began"
         chance = (record.probabilities or {}).get("A", 0.0)
-        self._console.print(
-            f"  [dim]{since}, {record.since_frame_ms or 0:.0f} ms after the frame; "
-            f"probability {chance:.0%}[/]"
-        )
+        frame = f"{record.since_frame_ms or 0:.0f} ms after the frame"
+        self._line(f"{since}, {frame}; probability {chance:.0%}", "dim", 2)
+        self._note(record)
 
     def second(self, record: SecondRecord) -> None:
         """The status line, where there is a terminal to show it."""
         if self._status is not None:
             self._status.update(status_text(record, self._second))
         self._second = record
+
+    @property
+    def trouble(self) -> str | None:
+        """Why not all could be printed; None while all was, or nobody reads any more."""
+        return self._console.trouble if isinstance(self._console, SafeConsole) else None
 
     @contextmanager
     def status(self) -> Iterator[None]:
@@ -116,18 +124,28 @@ class Screen:
         """The end of a run."""
         seconds = ((record.ended_at or 0) - (record.started_at or 0)) / 1e9
         right = f", {record.right} of {record.known} right" if record.known else ""
-        self._console.print(
+        self._line(
             f"{seconds:.1f} s: {record.answers} answers{right}, {record.alerts} alerts, "
             f"{record.steps} steps ({record.steps_dropped} dropped)"
         )
         for noun, fact in (("frames", record.frames), ("gaze", record.gaze)):
             causes = ", ".join(f"{n} {cause}" for cause, n in sorted(fact.dropped.items()) if n)
-            self._console.print(
+            self._line(
                 f"{noun:<7}{fact.received} received, {fact.used} used"
-                + (f", dropped: {escape(causes)}" if causes else "")
+                + (f", dropped: {causes}" if causes else "")
             )
         if record.stages:
             self._console.print(_stage_table(record))
+
+    def _note(self, record: AnswerRecord) -> None:
+        """What a person should know about an answer that was given."""
+        if record.note is not None and record.answer is not None:
+            self._line(record.note, "yellow", 2)
+
+    def _line(self, text: str, style: str = "", indent: int = 0, after: Text | None = None) -> None:
+        """One line, `after` in its own style at the end."""
+        line = Text(" " * indent).append(printable(text, LONGEST), style)
+        self._console.print(line.append_text(after or Text()))
 
 
 def _stage_table(record: SummaryRecord) -> Table:
@@ -169,17 +187,16 @@ def _answer_text(record: AnswerRecord) -> str:
 
 
 def _option(record: AnswerRecord, letter: str) -> str:
-    index = ord(letter) - ord("A")
-    option = record.options[index] if index < len(record.options) else "(no such option)"
-    return f"{letter}. {option}"
+    options = dict(zip(LETTERS, lettered(record.options), strict=False))
+    return options.get(letter, f"{letter}. (no such option)")
 
 
-def _truth(record: AnswerRecord) -> str:
+def _truth(record: AnswerRecord) -> Text:
     if record.truth is None:
-        return ""
+        return Text()
     if record.truth == record.answer:
-        return "  [green]right[/]"
-    return f"  [red]truth: {escape(_option(record, record.truth))}[/]"
+        return Text("  right", "green")
+    return Text(f"  truth: {printable(_option(record, record.truth), LONGEST)}", "red")
 
 
 def _ages(record: AnswerRecord) -> str:

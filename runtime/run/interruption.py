@@ -1,4 +1,4 @@
-"""Ctrl-C, and being asked to end: noted, so that a run ends where its records are complete."""
+"""Ctrl-C, a lost terminal, being asked to end: noted, so that a run ends with whole records."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
     """While it is entered, the first signal is noted; a second one acts as it did before.
 
-    Signals reach the main thread only: entered in another, it notes none.
+    A terminal that is lost tells so more than once: only the first time counts, and none where a
+    run was begun not to hear of it (`nohup`). Signals reach the main thread only: entered in
+    another, it notes none.
     """
 
     def __init__(self) -> None:
@@ -22,7 +24,11 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._note)
+                for number in SIGNALS
+                if signal.getsignal(number) != signal.SIG_IGN
+            }
         return self
 
     def __exit__(
@@ -35,6 +41,8 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.came = True
+        if number == signal.SIGHUP:
+            self._before[signal.SIGHUP] = signal.SIG_IGN
         self._restore()
 
     def _restore(self) -> None:

@@ -32,6 +32,7 @@ from runtime.stream.sampling import FRAMES_PER_STEP, released_grid, vjepa_indice
 from runtime.stream.steps import StepFact
 
 LETTERS = 4  # the arg-max runs over A to D, whatever the options
+MARKED = "the text holds the model's own marks, which count as such under this protocol"
 TICK = int(0.01 * NANOSECONDS)  # between two looks at the device
 
 
@@ -98,7 +99,7 @@ class ReleasedSession:
         self._newest_gaze_at: int | None = None
         bundle = models.bundle.manifest.name
         self._conditions = Conditions("released", bundle, models.engine_name)
-        self._asker = Asker(models.bundle)
+        self._asker = Asker(models.bundle, marks=True)
         self._on_text = on_text
 
     def receive(self, delivery: Delivery) -> None:
@@ -138,6 +139,7 @@ class ReleasedSession:
             watch.stages_ms(),
             stream_fact(counts.frames, counts.frames.delivered),
             stream_fact(counts.gaze, counts.gaze.delivered),
+            MARKED if self._asker.is_marked(question) else None,
         )
 
     def _encode(self, moment: int, watch: Stopwatch) -> _EncodedClip:

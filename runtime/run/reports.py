@@ -84,6 +84,7 @@ class _Tally:
     second: int | None = None
     steps: int = 0
     steps_dropped: int = 0
+    steps_left_out: int = 0
     glances_dropped: int = 0
     contexts: int = 0
     answers: int = 0
@@ -153,6 +154,12 @@ class Reporter:
             self._tally.step_at = plan.time
             self._tally.contexts = contexts
 
+    def left_out(self, reason: str) -> None:
+        """A step is in no context, because it can't be encoded."""
+        with self._lock:
+            self._tally.steps_left_out += 1
+            self._listeners.notice(f"a step is left out: {reason}")
+
     def answered(self, record: AnswerRecord) -> None:
         """A question was answered."""
         with self._lock:
@@ -178,7 +185,7 @@ class Reporter:
             tally = self._tally
             tally.started_at = now if tally.started_at is None else tally.started_at
             tally.ended_at = now
-            tally.steps_dropped = inbox.dropped_steps
+            tally.steps_dropped = inbox.dropped_steps + tally.steps_left_out
             tally.glances_dropped = inbox.dropped_glances
             second = (now - tally.started_at) // SECOND
             if tally.second is not None and second == tally.second:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from devices.clock import SimulatedClock
 from devices.device import Delivery, Device, DeviceInfo
 from devices.session.writer import SessionWriter
+from runtime.errors import RuntimeFault
 from runtime.run.capture import DueQuestion
 from runtime.stream.frame_timeline import resized
 
@@ -59,12 +60,14 @@ class Saving:
             self._say(self._writer.trouble)
 
     def close(self) -> None:
-        """Finish the files and say what is in them."""
+        """Finish the files and say what is in them. Raises RuntimeFault if some can't be saved."""
         if self._writer is None:
             return
         saved = self._writer.close()
         size = saved.bytes / (1 << 20)
         self._notice(f"session {self._folder}: {saved.frames} frames, {size:.1f} MiB")
+        if saved.is_broken:
+            raise RuntimeFault(f"--session {self._folder}: {saved.trouble}")
         self._say(saved.trouble)
 
     def _say(self, trouble: str | None) -> None:

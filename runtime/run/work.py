@@ -50,10 +50,14 @@ Work = StepWork | QuestionWork | GlanceWork
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """Work whose step is encoded; `step` is None where the context shows it already."""
+    """Work whose step is encoded; `step` is None where the context shows it already.
+
+    `note`: why it is None where it should not be.
+    """
 
     work: Work
     step: Step | None
+    note: str | None = None
 
 
 class EncoderQueue:

@@ -8,8 +8,8 @@ from devices.clock import Clock
 from runtime.answers.alerts import YES, StandingAlert
 from runtime.answers.questions import HALTED
 from runtime.answers.record import Conditions, answer_record
-from runtime.answers.watcher import Reply, Watcher
-from runtime.errors import QuestionError
+from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
+from runtime.errors import NotFiniteError, QuestionError
 from runtime.model.encoder import Encoder
 from runtime.run.reports import Reporter
 from runtime.run.work import Encoded, GlanceWork, QuestionWork, StepWork, Work
@@ -33,6 +33,12 @@ class Encoding:
 
     def work(self, taken: Work | StepPlan) -> Encoded | None:
         """Encode what was taken from the queue; None for what no context waits for."""
+        try:
+            return self._work(taken)
+        except NotFiniteError as error:
+            return self._left_out(taken, str(error))
+
+    def _work(self, taken: Work | StepPlan) -> Encoded | None:
         if isinstance(taken, StepPlan):
             watch = Stopwatch()
             self._encoded(taken, watch)
@@ -45,6 +51,14 @@ class Encoding:
             self._shown = StepFact.of(taken.plan)
             return Encoded(taken, step)
         return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
+
+    def _left_out(self, taken: Work | StepPlan, reason: str) -> Encoded | None:
+        """What can't be encoded to numbers: a question is answered without it."""
+        if isinstance(taken, QuestionWork):
+            return Encoded(taken, None, f"{TAIL_LEFT_OUT} ({reason})")
+        if isinstance(taken, StepWork):
+            self._reporter.left_out(reason)
+        return None
 
     def _encoded(self, plan: StepPlan, watch: Stopwatch) -> Step:
         step = self._encoder.encode(plan, watch)
@@ -85,7 +99,7 @@ class Decoding:
         """Do what the work is about, and report it."""
         work = encoded.work
         if isinstance(work, QuestionWork):
-            self._answer(work, encoded.step)
+            self._answer(work, encoded)
         elif self._halted:
             return
         elif isinstance(work, StepWork) and encoded.step is not None:
@@ -96,16 +110,17 @@ class Decoding:
             self._judge(work.moment, encoded.step, work.watch, work.tail)
         self._reporter.spent(work.watch)
 
-    def _answer(self, work: QuestionWork, tail: Step | None) -> None:
+    def _answer(self, work: QuestionWork, encoded: Encoded) -> None:
         """Answer and report; a question that can't be answered gets a record that says why."""
-        reply, note = None, work.note
+        reply, notes = None, [work.note, encoded.note]
         try:
             if self._halted:
                 raise QuestionError(HALTED)
             if work.tail is not None:
-                (reply,) = self._watcher.ask([work.question], tail, work.watch)
+                (reply,) = self._watcher.ask([work.question], encoded.step, work.watch)
+                notes.append(reply.note)
         except QuestionError as error:
-            note = "; ".join(filter(None, (str(error), note)))
+            notes.insert(0, str(error))
         self._reporter.answered(
             answer_record(
                 work.question,
@@ -116,7 +131,7 @@ class Decoding:
                 reply.answer if reply else None,
                 work.watch.stages_ms(),
                 *self._reporter.streams(),
-                note=note,
+                note="; ".join(filter(None, notes)) or None,
             )
         )
 
@@ -135,6 +150,7 @@ class Decoding:
                 reply.answer,
                 watch.stages_ms(),
                 *self._reporter.streams(),
+                note=reply.note,
             )
             self._reporter.raised(alert.text, record, plan, self._clock.now())
 

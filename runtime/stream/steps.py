@@ -18,6 +18,7 @@ from runtime.stream.gaze_timeline import GazeTimeline, GazeView
 from runtime.stream.sampling import FRAMES_PER_STEP
 
 PATIENCE = int(0.5 * NANOSECONDS)
+MOST_DUE = 2000  # steps that may fall due at once: those of an hour of silence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +123,7 @@ class StepPlanner:
         Afterwards no moment before the last frame by `until` may be asked for.
         """
         plans = []
+        self._skip_silence(until)
         while self._start is not None and (due := self._due_time()) <= until:
             pair = self._frames.pair(due)
             if pair is None or not self._is_decided():
@@ -149,6 +151,15 @@ class StepPlanner:
         pair = self._frames.pair(due)
         gaze_until = self._gaze_until if self._gaze.is_awaited else self._frames_until
         return due <= self._frames_until and pair is not None and pair.newer_at <= gaze_until
+
+    def _skip_silence(self, until: int) -> None:
+        """Leave out steps of a silence beyond any window: they would all show the same.
+
+        So a clock that jumps by years costs a second, not the memory of all the steps in between.
+        """
+        if self._start is not None:
+            fallen = int((until - self._start) / NANOSECONDS / self._interval)
+            self._next = max(self._next, fallen - MOST_DUE)
 
     def _due_time(self) -> int:
         assert self._start is not None

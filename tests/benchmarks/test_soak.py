@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks.findings import Finding
+from benchmarks.live_memory import live_memory, slope
 from benchmarks.simulated import SimulatedStream
 from benchmarks.soak import (
     INTERVAL,
     OVERLOAD,
     Soak,
     accounts,
+    growth_findings,
     hour_findings,
     main,
     overload_findings,
@@ -20,6 +22,7 @@ from benchmarks.soak import (
 from devices.clock import NANOSECONDS
 from runtime.answers.record import StreamFact
 from runtime.bundle.opening import Bundle
+from runtime.errors import RuntimeFault
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,9 @@ def test_memory_that_grows_is_found():
     failed = [finding.name for finding in hour_findings(run, 3600.0, 0) if not finding.is_met]
     assert failed == ["frames unaccounted for", "gaze unaccounted for", "growth of resident memory"]
     assert [finding.figure for finding in accounts(Summary())] == [1, 1]
+    (found,) = growth_findings("live", slope(growing), 3600.0)
+    assert found.figure == pytest.approx(2.0) and not found.is_met
+    assert growth_findings("live", slope(growing[:10]), 10.0) == []
 
 
 def test_a_stream_is_the_same_however_it_is_polled():
@@ -92,13 +98,23 @@ def test_a_stream_is_the_same_however_it_is_polled():
 def test_the_command_prints_a_table_and_writes_its_figures(tiny_folder, tmp_path, capsys):
     out = tmp_path / "soak.json"
     options = ["--bundle", str(tiny_folder), "--seconds", "30", "--overloaded-seconds", "20"]
+    options += ["--live-seconds", "3"]
     assert main([*options, "--json", str(out)]) == 0
-    assert "frames unaccounted for" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "frames unaccounted for" in printed
+    assert "live command: " in printed and "MiB per hour" in printed
     facts = json.loads(out.read_text())
     assert all(finding["met"] for finding in facts["findings"])
+    assert [row[0] for row in facts["live_memory"]] == pytest.approx([0, 1, 2, 3], abs=0.02)
+    assert all(20 < row[1] < 2000 for row in facts["live_memory"])
     assert facts["models"] == "simulated" and facts["summary"]["kind"] == "summary"
     assert main(["--bundle", str(tmp_path / "none")]) == 1
 
 
 def test_a_finding_is_met_up_to_its_limit():
     assert Finding("x", 1.0, 1.0).is_met and not Finding("x", 1.001, 1.0).is_met
+
+
+def test_a_live_command_that_fails_is_one_line(tmp_path):
+    with pytest.raises(RuntimeFault, match="there is no such bundle"):
+        live_memory(tmp_path / "none", 3.0)

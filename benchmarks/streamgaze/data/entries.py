@@ -13,7 +13,7 @@ from benchmarks.streamgaze.data.scoring import NO, YES, letter
 from benchmarks.streamgaze.data.tasks import Task, Window, window
 from devices.numbers import MOST_SECONDS
 from devices.printable import printable
-from runtime.answers.questions import LETTERS
+from runtime.answers.questions import LETTERS, well_formed
 
 UNREADABLE_TIME = "unreadable time"
 EMPTY_OPTIONS = "empty options"
@@ -203,10 +203,10 @@ def _text(fields: Mapping[str, object], name: str) -> str:
 
 
 def _as_text(value: object) -> str:
-    """Text and numbers; nothing for what is neither. Half a character becomes a question mark."""
+    """Text and numbers; nothing for what is neither. Half a character is marked as one."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return ""
-    return str(value).encode("utf-8", "replace").decode("utf-8")
+    return well_formed(str(value))
 
 
 def _quoted(value: object) -> str:

@@ -8,7 +8,8 @@ import pytest
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import DeviceError
 from devices.samples import Blink, GazeSample, KnownQuestion, SceneFrame
-from devices.synthetic.device import SyntheticDevice
+from devices.synthetic.device import HORIZON, SyntheticDevice
+from devices.synthetic.wearer import Wearer
 
 START = 1_700_000_000 * NANOSECONDS
 
@@ -152,3 +153,33 @@ def test_misuse_is_said_in_one_line():
     assert device.counts().frames.received == 0
     with pytest.raises(DeviceError, match="connect first"):
         device.poll()
+
+
+def test_an_endless_wearer_keeps_a_minute_or_two_and_delivers_what_it_would_have():
+    """Compared with eyes that keep everything, and with what they were looking at."""
+    clock = SimulatedClock(START)
+    device = SyntheticDevice(4, None, clock, question_every=45.0)
+    everything = Wearer(4, HORIZON).eyes
+    known = everything.track(300.0)
+    with device:
+        for second in range(0, 300, 4):
+            clock.sleep_until(START + second * NANOSECONDS)
+            for sample in of_kind(device.poll().samples, GazeSample):
+                tick = (sample.captured_at - START) * 200 // NANOSECONDS
+                assert (sample.x, sample.y) == (known.x[tick], known.y[tick])
+                assert sample.worn == known.open[tick]
+            for back in (0, 30, 55):
+                at = clock.now() - back * NANOSECONDS
+                dwell = everything.dwell_at(second - back)
+                seen = device.looked_at(at)
+                assert seen is None or dwell.thing is not None
+                assert (seen is None) == (
+                    second < back
+                    or dwell is None
+                    or dwell.thing is None
+                    or not known.open[(second - back) * 200]
+                )
+        eyes = device._stream._wearer.eyes
+        assert eyes.track(300.0).x.size <= 2 * (60 + 45 + 10) * 200
+        assert len(eyes.dwells) < 75
+        assert device.looked_at(START + NANOSECONDS) is None

@@ -4,6 +4,7 @@ The limit of the shell on a file's size stands in for the full disk.
 """
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -25,15 +26,24 @@ def run_limited(kibibytes, *command):
     )
 
 
-def test_a_session_that_can_not_grow_does_not_end_the_run(tmp_path):
+def frames_played(folder):
+    device = SessionDevice(folder, fast=True)
+    with device:
+        while not device.poll().ended:
+            device.clock.sleep_until(0)
+    return device.counts().frames.delivered
+
+
+def test_a_session_that_can_not_grow_does_not_end_the_run_and_says_what_it_holds(tmp_path):
     watched = ["--fast", "--seconds", 5, "--session", tmp_path / "s"]
     ended = run_limited(300, "runtime.live", *watched)
-    assert ended.returncode == 0
-    assert ended.stderr == ""
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: --session {tmp_path / 's'}: ")
+    assert ended.stderr.count("\n") == 1
     assert ended.stdout.count("could not be saved any further") == 1
     assert "5.0 s: " in ended.stdout
-    with SessionDevice(tmp_path / "s", fast=True) as info:
-        assert info.frame_width > 0
+    announced = re.search(r"s: (\d+) frames, ", ended.stdout)
+    assert 0 < frames_played(tmp_path / "s") == int(announced[1]) < 150
 
 
 def test_records_that_can_not_grow_do_not_end_the_run(tmp_path):

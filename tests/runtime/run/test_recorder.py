@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,28 @@ def test_no_file_no_records():
     recorder = Recorder(None, pytest.fail)
     recorder.write(record(1))
     recorder.close()
+
+
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RuntimeFault, match="nobody reads this pipe"):
+        Recorder(tmp_path / "pipe", pytest.fail)
+
+
+@pytest.mark.parametrize(("leaves", "said"), [(True, "Broken pipe"), (False, "keep up")])
+def test_a_reader_that_leaves_or_stops_reading_holds_up_nothing(tmp_path, leaves, said):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    notices = []
+    recorder = Recorder(tmp_path / "pipe", notices.append)
+    recorder.write(record(0))
+    assert json.loads(os.read(reader, 1 << 16))["at"] == 0
+    if leaves:
+        os.close(reader)
+    for at in range(1000):
+        recorder.write(record(at))
+    assert len(notices) == 1 and said in notices[0]
+    with pytest.raises(RuntimeFault, match=said):
+        recorder.close()
+    if not leaves:
+        os.close(reader)

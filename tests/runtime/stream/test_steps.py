@@ -197,3 +197,27 @@ def test_resizing_is_antialiased():
     small = resized(stripes, 28, 28)
     assert small.shape == (28, 28, 3)
     assert np.abs(small[4:-4, 4:-4].astype(int) - 127).max() <= 3
+
+
+def test_a_tail_carries_the_gaze_of_its_own_moment_on_the_newest_frames():
+    steps = planner()
+    moment = 2020 * MS
+    samples = [*thirty_hertz(2), *(gaze(at) for at in range(0, moment + 1, 5 * MS))]
+    steps.receive(delivery(samples, moment), START + moment)
+    tail = steps.tail(START + moment)
+    assert tail.pair.newer_at < START + 2 * SECOND
+    assert tail.gaze.gaze_at == tail.time == START + moment
+    (fixation,) = tail.gaze.fixations
+    assert fixation.captured_at == START + moment
+
+
+def test_a_jump_of_years_costs_a_bounded_number_of_steps():
+    steps = planner(rate=1.0)
+    steps.receive(delivery(thirty_hertz(1), SECOND), START + SECOND)
+    assert [plan.number for plan in steps.due(START + SECOND)] == [0]
+    years = 300_000_000 * SECOND
+    steps.receive(delivery([frame(years)], years), START + years)
+    plans = steps.due(START + years)
+    assert 1000 < len(plans) <= 2001
+    assert plans[-1].number == years // (2 * SECOND)
+    assert plans[-1].pair.newer_at == START + years

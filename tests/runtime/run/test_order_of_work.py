@@ -1,0 +1,113 @@
+"""Which work comes first, which gives way, and that no piece of it leaves a trace on the next."""
+
+import numpy as np
+from loop_runner import CHOICE, run_loop
+from stand_in import MS, SECOND, START, ListedDevice, stream
+
+from devices.device import Delivery
+from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.model.encoder import Encoder
+from runtime.model.models import Scene
+from runtime.run.capture import Capture, DueQuestion
+from runtime.run.work import EncoderQueue, GlanceWork, QuestionWork, StepWork
+from runtime.stopwatch import Stopwatch
+from runtime.stream.fixation_rules import VelocityRule
+from runtime.stream.frame_timeline import FramePair, FrameTimeline
+from runtime.stream.gaze_timeline import GazeTimeline, GazeView
+from runtime.stream.steps import StepPlan, StepPlanner
+
+
+def plan_of(moment):
+    older, newer = (np.full((84, 112, 3), grey, np.uint8) for grey in (1, 2))
+    return StepPlan(None, moment, FramePair(older, newer, moment - 1, moment), GazeView())
+
+
+def test_of_too_many_steps_the_oldest_gives_way():
+    queue = EncoderQueue()
+    steps = [StepWork(plan_of(at)) for at in range(1, 5)]
+    for step in steps:
+        queue.put(step)
+    assert queue.dropped_steps == 2
+    assert [queue.take(0.0), queue.take(0.0), queue.take(0.0)] == [*steps[2:], None]
+
+
+def test_of_what_is_newest_only_the_newest_is_seen():
+    queue = EncoderQueue()
+    older, newer = plan_of(1), plan_of(2)
+    queue.offer(older)
+    queue.offer(newer)
+    assert queue.take(0.0) is newer and queue.take(0.0) is None
+
+
+def captured(due):
+    gaze = GazeTimeline(VelocityRule(160, 120), 0.1, 0.25)
+    planner = StepPlanner(FrameTimeline(84, 112, 2.0), gaze, 2.0)
+    capture = Capture(planner, due, glances=True)
+    now = START + SECOND
+    samples = sorted(stream(1), key=lambda sample: sample.captured_at)
+    work = capture.take_in(Delivery(tuple(samples), now, now), now)
+    return [each for each in work if isinstance(each, QuestionWork | GlanceWork)]
+
+
+def test_a_question_goes_before_a_fixation_that_is_confirmed_at_its_moment():
+    glance = captured([])[-1]
+    work = captured([DueQuestion(CHOICE, glance.moment)])
+    both = [type(each) for each in work if each.moment == glance.moment]
+    assert both == [QuestionWork, GlanceWork]
+
+
+def test_the_video_encoder_sees_the_older_frame_and_then_the_newer_one(tiny_models):
+    seen = {}
+
+    class Seeing:
+        bundle = tiny_models.bundle
+
+        def visual(self, pair):
+            seen["vision"] = pair[:, 0, 0, 0].tolist()
+            return np.zeros((12, 8), np.float32)
+
+        def features(self, clip):
+            seen["vjepa"] = clip[:, 0, 0, 0].tolist()
+            return np.zeros(1, np.float32)
+
+        def scene(self, features, step, steps, grid):
+            return Scene({})
+
+        def residuals(self, scene, encoding):
+            return np.zeros(1, np.float32)
+
+    Encoder(Seeing(), (3, 4), use_gaze=True).encode(plan_of(5), Stopwatch())
+    frames = tiny_models.bundle.manifest.geometry.vjepa.frames
+    assert seen == {"vision": [1, 2], "vjepa": [1] + [2] * (frames - 1)}
+
+
+def test_alerts_that_share_a_context_are_judged_as_each_alone(tiny_models, tmp_path):
+    texts = ("Is it a cup?", "Is it a very long knife?")
+
+    class Listening(StandingAlert):
+        def __init__(self, text):
+            super().__init__(text, AlertRule())
+            self.judged = []
+
+        def judge(self, probability, moment):
+            self.judged.append((moment, probability))
+            return False
+
+    together = [Listening(text) for text in texts]
+    run_loop(tiny_models, ListedDevice(stream(1.2)), tmp_path / "a", alerts=together, eager=False)
+    for alert, text in zip(together, texts, strict=True):
+        alone = Listening(text)
+        device = ListedDevice(stream(1.2))
+        run_loop(tiny_models, device, tmp_path / text[:9], alerts=[alone], eager=False)
+        assert alone.judged == alert.judged and len(alone.judged) >= 3
+    assert [chance for _, chance in together[0].judged] != [
+        chance for _, chance in together[1].judged
+    ]
+
+
+def test_ages_are_of_the_past_and_so_above_zero(tiny_models, tmp_path):
+    asked = [(CHOICE, 1013 * MS)]
+    found = run_loop(tiny_models, ListedDevice(stream(1.2)), tmp_path / "a", asked, eager=False)
+    (record,) = found["answer"]
+    assert record["frame_age_ms"] == 13.0 and record["gaze_age_ms"] == 3.0
+    assert record["frame_at"] == START + SECOND and record["gaze_at"] == START + 1010 * MS
