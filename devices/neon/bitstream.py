@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from devices.neon.wire import INSTANT_REFRESH_SLICE, MalformedPacket
 
 _WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
-_SLICE_HEAD = 16
+_SLICE_HEAD = 32
 """Bytes of a slice that surely hold the beginning of its header."""
+MOST_PARAMETERS = 4096
+"""Bytes of a parameter set; one with every field there is has half of that."""
+LEAST_SIDE, MOST_SIDE, MOST_PIXELS = 16, 4096, 2**23
+"""Of a picture; Neon's has a fifth of that."""
+_LONGEST_CODE = 32
+"""Zeros before an Exp-Golomb number, at most (9.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,62 +45,78 @@ class _Bits:
 
     def unsigned(self) -> int:
         """ue(v)."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
+        one = self._bits.find("1", self._position, self._position + _LONGEST_CODE + 1)
+        if one < 0:
+            raise MalformedPacket("a number without end in a header")
+        zeros = one - self._position
+        self._position = one + 1
         return 2**zeros - 1 + self.read(zeros)
+
+    def at_most(self, most: int) -> int:
+        """ue(v) with the bound that the standard or common sense gives it."""
+        value = self.unsigned()
+        if value > most:
+            raise MalformedPacket(f"{value} in a header, where at most {most} can be")
+        return value
 
 
 def parse_parameters(unit: bytes) -> StreamParameters:
     """Read a sequence parameter set (7.3.2.1.1).
 
     Raises MalformedPacket, also for what no eye tracker sends: separate colour planes, scaling
-    matrices.
+    matrices, pictures beyond MOST_SIDE or MOST_PIXELS.
     """
+    if len(unit) > MOST_PARAMETERS:
+        raise MalformedPacket(f"a parameter set of {len(unit)} bytes")
     bits = _Bits(unit[1:])
     profile = bits.read(8)
     bits.read(16)
-    bits.unsigned()
+    bits.at_most(31)
     chroma = _chroma(bits) if profile in _WITH_CHROMA else 1
-    frame_numbers = 2 ** (bits.unsigned() + 4)
+    frame_numbers = 2 ** (bits.at_most(12) + 4)
     _skip_picture_order(bits)
-    bits.unsigned()
+    bits.at_most(16)
     gaps_allowed = bool(bits.read(1))
-    columns, rows = bits.unsigned() + 1, bits.unsigned() + 1
-    frames_only = bits.read(1)
-    bits.read(1 if frames_only else 2)
-    left, right, top, bottom = (bits.unsigned() for _ in range(4)) if bits.read(1) else (0,) * 4
-    step_x = 2 if chroma in (1, 2) else 1
-    step_y = (2 if chroma == 1 else 1) * (2 - frames_only)
-    return StreamParameters(
-        width=columns * 16 - step_x * (left + right),
-        height=rows * 16 * (2 - frames_only) - step_y * (top + bottom),
-        frame_numbers=frame_numbers,
-        gaps_allowed=gaps_allowed,
-    )
+    width, height = _size(bits, chroma)
+    return StreamParameters(width, height, frame_numbers, gaps_allowed)
 
 
 def _chroma(bits: _Bits) -> int:
-    chroma = bits.unsigned()
+    chroma = bits.at_most(3)
     if chroma == 3 and bits.read(1):
         raise MalformedPacket("separate colour planes")
-    bits.unsigned()
-    bits.unsigned()
+    bits.at_most(6)
+    bits.at_most(6)
     if bits.read(2) & 1:
         raise MalformedPacket("scaling matrices")
     return chroma
 
 
 def _skip_picture_order(bits: _Bits) -> None:
-    order = bits.unsigned()
+    order = bits.at_most(2)
     if order == 0:
-        bits.unsigned()
+        bits.at_most(12)
     elif order == 1:
         bits.read(1)
         for _ in range(2):
             bits.unsigned()
-        for _ in range(bits.unsigned()):
+        for _ in range(bits.at_most(255)):
             bits.unsigned()
+
+
+def _size(bits: _Bits, chroma: int) -> tuple[int, int]:
+    """(width, height) without what is cropped."""
+    columns, rows = (bits.at_most(MOST_SIDE // 16 - 1) + 1 for _ in range(2))
+    frames_only = bits.read(1)
+    bits.read(1 if frames_only else 2)
+    cut = [bits.at_most(MOST_SIDE) for _ in range(4)] if bits.read(1) else [0] * 4
+    step_x = 2 if chroma in (1, 2) else 1
+    step_y = (2 if chroma == 1 else 1) * (2 - frames_only)
+    width = columns * 16 - step_x * (cut[0] + cut[1])
+    height = rows * 16 * (2 - frames_only) - step_y * (cut[2] + cut[3])
+    if min(width, height) < LEAST_SIDE or height > MOST_SIDE or width * height > MOST_PIXELS:
+        raise MalformedPacket(f"a picture of {width} x {height} pixels")
+    return width, height
 
 
 def starts_picture(unit: bytes) -> bool:

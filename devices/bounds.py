@@ -1,0 +1,58 @@
+"""What a sample from a live device may say at all: finite numbers, within bounds."""
+
+from __future__ import annotations
+
+from devices.clock import NANOSECONDS
+from devices.samples import Blink, Fixation, GazeSample, Sample, SceneFrame
+
+FARTHEST = 10.0
+"""Widths or heights of the frame by which a position may lie outside it; beyond, it is none."""
+LATEST = 2**62
+"""Unix ns (the year 2116): sums of two such times still fit 64 bits."""
+LONGEST_EVENT = 3600 * NANOSECONDS
+MOST_SIDE, MOST_PIXELS = 8192, 2**24
+"""Of a scene frame; a camera of 4K has half of that."""
+
+NO_PLACE = "not a valid position"
+NO_TIME = "not a valid time"
+NO_CONFIDENCE = "not a valid confidence"
+
+
+def is_place(x: float, y: float) -> bool:
+    """Whether fractions of the frame are finite and near enough to it to mean anything."""
+    return abs(x) <= FARTHEST and abs(y) <= FARTHEST
+
+
+def is_moment(moment: int) -> bool:
+    """Whether a number can be a time, Unix ns."""
+    return 0 < moment < LATEST
+
+
+def is_size(width: int, height: int) -> bool:
+    """Whether a frame may be that large, in pixels."""
+    return 0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE and width * height <= MOST_PIXELS
+
+
+def fault(sample: Sample) -> str | None:
+    """Why a sample can't be one, in a few words; None where nothing is wrong with it."""
+    if not (is_moment(sample.captured_at) and is_moment(sample.arrived_at)):
+        return NO_TIME
+    if isinstance(sample, Fixation | Blink) and not _is_span(sample.started_at, sample.ended_at):
+        return NO_TIME
+    if isinstance(sample, GazeSample | Fixation) and not is_place(sample.x, sample.y):
+        return NO_PLACE
+    if isinstance(sample, GazeSample) and not _is_share(sample.confidence):
+        return NO_CONFIDENCE
+    if isinstance(sample, SceneFrame) and not is_size(*sample.pixels.shape[1::-1]):
+        return NO_PLACE
+    return None
+
+
+def _is_span(started_at: int, ended_at: int | None) -> bool:
+    if not is_moment(started_at):
+        return False
+    return ended_at is None or 0 <= ended_at - started_at <= LONGEST_EVENT
+
+
+def _is_share(confidence: float | None) -> bool:
+    return confidence is None or 0 <= confidence <= 1
