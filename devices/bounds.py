@@ -25,7 +25,7 @@ def is_place(x: float, y: float) -> bool:
 
 def is_moment(moment: int) -> bool:
     """Whether a number can be a time, Unix ns."""
-    return 0 < moment < LATEST
+    return 0 <= moment < LATEST
 
 
 def is_size(width: int, height: int) -> bool:

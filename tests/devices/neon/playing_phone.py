@@ -5,12 +5,10 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from devices.emulator.emulator import Emulator
 from devices.emulator.faults import parse_faults
 from devices.emulator.phone import Settings
-from devices.emulator.programmes.drawn import draw_test_card
 from devices.emulator.programmes.truth import Truth
 from devices.neon.device import NeonDevice
 from devices.samples import GazeSample, SceneFrame
@@ -18,11 +16,6 @@ from devices.samples import GazeSample, SceneFrame
 MS = 1_000_000
 QUICK = Settings(report_delay=0.05, report_interval=0.5)
 TOLERANCE = 5 * MS
-
-
-@pytest.fixture(scope="module")
-def card():
-    return draw_test_card(seconds=2.0, width=320, height=240, key_frame_spacing=6)
 
 
 class Watch:

@@ -4,10 +4,10 @@ import pytest
 
 from devices.clock import SimulatedClock
 from devices.mailbox import Mailbox
-from devices.neon.session import Description
-from devices.neon.streams import WorldStream
+from devices.neon.rtsp.description import Description
 from devices.neon.timing import ClockOffset
 from devices.neon.wire import RtpPacket, SenderReport
+from devices.neon.world import WorldStream
 
 START = 1_700_000_000_000_000_000
 PARAMETERS = (
@@ -22,8 +22,8 @@ class Video:
     def __init__(self, mailbox):
         self.mailbox, self.taken = mailbox, []
 
-    def begin_stream(self, parameters):
-        self.parameters = parameters
+    def begin_stream(self):
+        """Nothing is decoded."""
 
     def take(self, picture, captured_at):
         self.mailbox.receive("frames")
@@ -60,12 +60,13 @@ def test_a_picture_that_began_before_the_report_counts_as_before_it(world):
 
 def test_packets_of_another_source_or_type_are_garbage(world):
     world.on_report(SenderReport(7, START, 0).packed())
+    world.on_packet(packet(0, 0, False))
     for data in (b"", b"\x80", packet(0, 0, True, source=8), b"\x00" * 20):
         world.on_packet(data)
     world.on_packet(RtpPacket(97, 0, 0, 7, True, b"\x65\x88").packed())
     world.on_report(b"\x80\xc8")
     assert world.garbage == 6 and not world._video.taken
-    world.on_packet(packet(0, 0, True))
+    world.on_packet(packet(1, 0, True))
     assert len(world._video.taken) == 1
 
 

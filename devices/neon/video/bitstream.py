@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from devices.neon.wire import INSTANT_REFRESH_SLICE, MalformedPacket
+from devices.neon.wire import (
+    INSTANT_REFRESH_SLICE,
+    PICTURE_PARAMETERS,
+    SEQUENCE_PARAMETERS,
+    MalformedPacket,
+)
 
 _WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 _SLICE_HEAD = 32
 """Bytes of a slice that surely hold the beginning of its header."""
 MOST_PARAMETERS = 4096
 """Bytes of a parameter set; one with every field there is has half of that."""
+MOST_SETS = 32
 LEAST_SIDE, MOST_SIDE, MOST_PIXELS = 16, 4096, 2**23
 """Of a picture; Neon's has a fifth of that."""
 _LONGEST_CODE = 32
@@ -26,6 +33,19 @@ class StreamParameters:
     height: int
     frame_numbers: int
     gaps_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSets:
+    """What a decoder has to know: SPS and PPS as NAL units, and what the newest SPS says."""
+
+    units: tuple[bytes, ...]
+    stream: StreamParameters
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pictures."""
+        return self.stream.width, self.stream.height
 
 
 class _Bits:
@@ -117,6 +137,34 @@ def _size(bits: _Bits, chroma: int) -> tuple[int, int]:
     if min(width, height) < LEAST_SIDE or height > MOST_SIDE or width * height > MOST_PIXELS:
         raise MalformedPacket(f"a picture of {width} x {height} pixels")
     return width, height
+
+
+def parameter_sets(units: Iterable[bytes], before: ParameterSets | None = None) -> ParameterSets:
+    """The sets in force once `units` have come after those of `before`; other units are left out.
+
+    A set takes the place of the one of its kind and number. Raises MalformedPacket, also where
+    there is no SPS at all.
+    """
+    in_force = {} if before is None else {_identity(unit): unit for unit in before.units}
+    stream = None if before is None else before.stream
+    for unit in map(bytes, units):
+        kind = unit[0] & 0x1F
+        if kind == SEQUENCE_PARAMETERS:
+            stream = parse_parameters(unit)
+        if kind in (SEQUENCE_PARAMETERS, PICTURE_PARAMETERS):
+            in_force[_identity(unit)] = unit
+    if stream is None or len(in_force) > MOST_SETS:
+        raise MalformedPacket("no SPS" if stream is None else "too many parameter sets")
+    return ParameterSets(tuple(in_force.values()), stream)
+
+
+def _identity(unit: bytes) -> tuple[int, int]:
+    """(kind, number) of a parameter set."""
+    if len(unit) > MOST_PARAMETERS:
+        raise MalformedPacket(f"a parameter set of {len(unit)} bytes")
+    kind = unit[0] & 0x1F
+    bits = _Bits(unit[1 if kind == PICTURE_PARAMETERS else 4 :][:_SLICE_HEAD])
+    return kind, bits.at_most(255)
 
 
 def starts_picture(unit: bytes) -> bool:
