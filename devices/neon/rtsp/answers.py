@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 MOST_HEAD, MOST_BODY = 2**14, 2**17
 """Bytes of an answer's head and of what follows it; a Neon's are a hundredth of that."""
-_STATUS = re.compile(r"RTSP/1\.[0-9] ([1-5][0-9]{2})(?: (.*))?")
+_STATUS = re.compile(r"RTSP/1\.[0-9] ([1-5][0-9]{2})(?: (.*))?", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 

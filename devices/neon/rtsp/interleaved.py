@@ -16,8 +16,14 @@ _ANSWER = b"RTSP/"
 _STATUS = re.compile(rb"RTSP/1\.[0-9] [0-9]{3}")
 _STATUS_LENGTH = 12
 _HEAD_END = b"\r\n\r\n"
-_BEGINNING = re.compile(rb"[$R]")
+_BEGINNING = re.compile(
+    rb"\$[\x00\x01][\s\S]{2}[\x80-\xbf]|RTSP/1\.[0-9] [0-9]{3}"
+    rb"|\$(?:[\x00\x01][\s\S]{0,2})?\Z|R(?:T(?:S(?:P(?:/[\s\S]{0,7})?)?)?)?\Z"
+)
+"""Of a packet or an answer, or of what the next bytes may make one."""
 _CHANNELS = 2
+_LEAST_PACKET = 8
+"""Bytes: the smallest packet of RTCP; of RTP it is 12."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,10 @@ class InterleavedParser:
             return None, None
         if buffer[start + 1] >= _CHANNELS or buffer[start + 4] >> 6 != 2:
             return self._resume(start + 1), None
-        end = start + 4 + int.from_bytes(buffer[start + 2 : start + 4], "big")
+        length = int.from_bytes(buffer[start + 2 : start + 4], "big")
+        if length < _LEAST_PACKET:
+            return self._resume(start + 1), None
+        end = start + 4 + length
         if len(buffer) < end:
             return None, None
         return end, Interleaved(buffer[start + 1], bytes(buffer[start + 4 : end]))
