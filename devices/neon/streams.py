@@ -24,7 +24,7 @@ WORN_CHANGE = 20
 UNKNOWN_SIZE = "unknown gaze size"
 MOST_WAITING = 400
 """Gaze samples (two seconds) that wait for the size of the scene camera's frames."""
-UNPLACED = "frame size not known"
+UNPLACED, FAILED = "frame size not known", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,15 @@ class GazeStream(Stream):
 
     def _take(self, arrival: Arrival) -> None:
         self._mailbox.receive("gaze")
+        try:
+            self._read(arrival)
+        except Exception:
+            self._mailbox.drop("gaze", FAILED)
+            raise
+        self._place()
+
+    def _read(self, arrival: Arrival) -> None:
+        """Let a gaze sample wait for its place, or drop it by a cause."""
         captured_at = self._date(arrival.packet.timestamp, arrival.arrived_at)
         try:
             gaze = wire.parse_gaze(arrival.packet.payload)
@@ -84,7 +93,6 @@ class GazeStream(Stream):
         self._waiting.append(_Unplaced(captured_at, arrival.arrived_at, gaze))
         if len(self._waiting) > MOST_WAITING:
             self._mailbox.drop("gaze", UNPLACED, self._waiting.popleft().captured_at)
-        self._place()
 
     def _place(self) -> None:
         """Hand in what waited for the size of the frame that it lies in."""
