@@ -256,6 +256,8 @@ def main():
         f"{outcome.lies} lies; {outcome.right} of {outcome.asked} right; memory "
         f"{outcome.memory[0]:.0f} to {outcome.memory[-1]:.0f} MiB, growth {outcome.growth:.1f}"
     )
+    every = max(1, len(outcome.memory) // 20)
+    print("MiB", *(f"{resident:.0f}" for resident in outcome.memory[::every]))
     complaints = list(outcome.complaints())
     print("\n".join(complaints) or "it held")
     return bool(complaints)

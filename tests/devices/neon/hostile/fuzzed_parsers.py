@@ -235,7 +235,9 @@ PARSERS = {
         (),
         [answer(SDP, Session="1;timeout=60") + b"$\0\0\x10" + bytes((128,)) * 16 + answer() * 3],
     ),
-    "head": Parser(read_head, (MalformedAnswer,), [answer(Public="OPTIONS"), answer(Session="1;timeout=60")]),
+    "head": Parser(
+        read_head, (MalformedAnswer,), [answer(Public="OPTIONS"), answer(Session="1;timeout=60")]
+    ),
     "sdp": Parser(read_description, (MalformedDescription,), [SDP]),
     "rtp": Parser(
         wire.parse_rtp,

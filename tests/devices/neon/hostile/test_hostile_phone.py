@@ -233,61 +233,6 @@ def test_a_battery_state_is_one_harmless_line(card):
         assert all(line.isprintable() for _, line in watch.notices)
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_parameters_that_come_before_the_key_frames_only(card, transport):
-    with hostile(in_band(card)) as phone:
-        phone.lies.answer = described(lambda body: body.replace("sprop-parameter-sets", "x"))
-        device = NeonDevice(phone.address, phone.port, transport=transport)
-        with device as info:
-            assert (info.frame_width, info.frame_height) == (320, 240)
-            watch = Watch(phone, device).run(1.0)  # which compares every pixel
-            assert len(watch.frames) > 15 and len(watch.gaze) > 120
-            assert times_are_right(watch.frames) and times_are_right(watch.gaze)
-
-
-def in_band(programme):
-    from dataclasses import replace
-
-    pictures = tuple(
-        replace(p, units=(*programme.parameters, *p.units)) if p.units[0][0] & 31 == 5 else p
-        for p in programme.pictures
-    )
-    return replace(programme, pictures=pictures)
-
-
-def test_a_phone_that_never_tells_the_size_is_one_clear_line(card, monkeypatch):
-    monkeypatch.setattr("devices.neon.device.FIRST_SIZE_TIMEOUT", 0.5)
-    with hostile(card) as phone:
-        phone.lies.answer = described(lambda body: body.replace("sprop-parameter-sets", "x"))
-        assert "does not tell the size of its pictures" in refused(phone)
-
-
-def test_an_honest_camera_that_answers_late_costs_no_gaze(card):
-    with hostile(card) as phone:
-        phone.lies.delay = {("world", "DESCRIBE"): 0.7}
-        device = NeonDevice(phone.address, phone.port, transport="tcp")
-        with device:
-            watch = Watch(phone, device).run(0.5)
-            delivered = len(watch.gaze)
-        counts = device.counts().gaze
-        assert times_are_right(watch.gaze)
-        # All that came while the camera was waited for is there, in order.
-        assert set(watch.steps(watch.gaze, 400)) == {1}
-        assert counts.received == delivered + sum(counts.dropped.values())
-        assert delivered > 180
-
-
-def test_events_that_can_not_be_opened_are_done_without(card):
-    with hostile(card) as phone:
-        phone.lies.answer = of_method("SETUP", lambda a: a.replace(b"200", b"500"), "eye_events")
-        device = NeonDevice(phone.address, phone.port, transport="tcp")
-        with device as info:
-            assert not info.detects_fixations
-            watch = Watch(phone, device)
-            watch.wait(lambda: watch.frames and watch.gaze)
-            assert watch.said("eye events: the phone answers SETUP with 500")
-
-
 def test_what_a_phone_answers_in_mid_stream_is_said_and_it_comes_back(card):
     with hostile(card) as phone:
         device = NeonDevice(phone.address, phone.port, transport="tcp")
