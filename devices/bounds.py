@@ -23,9 +23,16 @@ def is_place(x: float, y: float) -> bool:
     return abs(x) <= FARTHEST and abs(y) <= FARTHEST
 
 
+def is_somewhere(sample: Sample) -> bool:
+    """Whether a sample that needs a place has one; closed eyes and glasses put down need none."""
+    if isinstance(sample, Fixation) or (isinstance(sample, GazeSample) and sample.worn):
+        return is_place(sample.x, sample.y)
+    return True
+
+
 def is_moment(moment: int) -> bool:
     """Whether a number can be a time, Unix ns."""
-    return 0 < moment < LATEST
+    return 0 <= moment < LATEST
 
 
 def is_size(width: int, height: int) -> bool:
@@ -39,7 +46,7 @@ def fault(sample: Sample) -> str | None:
         return NO_TIME
     if isinstance(sample, Fixation | Blink) and not _is_span(sample.started_at, sample.ended_at):
         return NO_TIME
-    if isinstance(sample, GazeSample | Fixation) and not is_place(sample.x, sample.y):
+    if not is_somewhere(sample):
         return NO_PLACE
     if isinstance(sample, GazeSample) and not _is_share(sample.confidence):
         return NO_CONFIDENCE

@@ -23,6 +23,10 @@ class StaleSample(DeviceError):
     """There is no sample young enough."""
 
 
+class UnbalancedAccounts(RuntimeWarning):
+    """What was received is not what was used and what was dropped: a fault of this program."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """What is known of a device once it is connected.

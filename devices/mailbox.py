@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import Counter, deque
 from typing import Literal
 
-from devices.device import Delivery, DeviceCounts, StreamCounts
+from devices import bounds
+from devices.device import Delivery, DeviceCounts, StreamCounts, UnbalancedAccounts
+from devices.printable import printable
 from devices.samples import GazeSample, Sample, SceneFrame
 
 Stream = Literal["frames", "gaze"]
@@ -14,6 +17,8 @@ Stream = Literal["frames", "gaze"]
 LATE = "late"
 OVERRUN = "not polled in time"
 ENDED = "run ended"
+UNACCOUNTED = "unaccounted for"
+NOTICE_LENGTH = 400
 
 
 class _Lane:
@@ -31,13 +36,23 @@ class _Lane:
     def counts(self) -> StreamCounts:
         return StreamCounts(self.received, self.delivered, Counter(self.dropped))
 
+    def close(self) -> int:
+        """How many samples there is no account of."""
+        self.dropped[ENDED] += len(self.waiting)
+        self.waiting.clear()
+        missing = self.received - self.delivered - self.dropped.total()
+        if missing:
+            self.dropped[UNACCOUNTED] += missing
+        return missing
+
 
 class Mailbox:
     """Filled by a device's threads, emptied by `collect` from the user's.
 
     What is received is counted first (`receive`) and later either handed in (`hand_in`) or dropped
     (`drop`). Within a stream capture times only rise: what is not newer than the newest before it,
-    or than what was declared final (`finish`), is dropped as late.
+    or than what was declared final (`finish`), is dropped as late. This is the door of every live
+    device: samples with numbers that can't be are dropped by cause, and lines are made printable.
     """
 
     def __init__(self, frames: int = 8, gaze: int = 400, others: int = 200) -> None:
@@ -46,6 +61,7 @@ class Mailbox:
         self._lanes = {"frames": _Lane(frames), "gaze": _Lane(gaze)}
         self._others: deque[tuple[int, Sample]] = deque(maxlen=others)
         self._notices: deque[str] = deque(maxlen=100)
+        self._refused: Counter[str] = Counter()
         self._arrivals = 0
         self._is_closed = False
 
@@ -66,16 +82,19 @@ class Mailbox:
         with self._lock:
             self._arrivals += 1
             entry = (self._arrivals, sample)
+            fault = bounds.fault(sample)
             if isinstance(sample, SceneFrame):
-                self._enqueue(self._lanes["frames"], entry)
+                self._enqueue(self._lanes["frames"], entry, fault)
             elif isinstance(sample, GazeSample):
-                self._enqueue(self._lanes["gaze"], entry)
+                self._enqueue(self._lanes["gaze"], entry, fault)
+            elif fault is not None:
+                self._refused[fault] += 1
             else:
                 self._others.append(entry)
 
-    def _enqueue(self, lane: _Lane, entry: tuple[int, Sample]) -> None:
-        if self._is_closed:
-            lane.dropped[ENDED] += 1
+    def _enqueue(self, lane: _Lane, entry: tuple[int, Sample], fault: str | None) -> None:
+        if self._is_closed or fault is not None:
+            lane.dropped[fault or ENDED] += 1
             return
         if entry[1].captured_at <= lane.newest:
             lane.dropped[LATE] += 1
@@ -89,7 +108,13 @@ class Mailbox:
     def note(self, line: str) -> None:
         """A line for a person."""
         with self._lock:
-            self._notices.append(line)
+            self._notices.append(printable(line, NOTICE_LENGTH))
+
+    @property
+    def refused(self) -> int:
+        """How many samples of other kinds than frames and gaze had numbers that can't be."""
+        with self._lock:
+            return self._refused.total()
 
     def finish(self, stream: Stream, moment: int) -> None:
         """Declare that nothing captured up to `moment` will be handed in any more."""
@@ -114,12 +139,20 @@ class Mailbox:
         return Delivery(tuple(sample for _, sample in entries), frames, gaze, notices)
 
     def close(self) -> None:
-        """Nobody collects any more: what waits, and what is yet handed in, counts as dropped."""
+        """Nobody collects any more: what waits, and what is yet handed in, counts as dropped.
+
+        Whoever fills it has ended. Here the accounts are closed: what was received and is neither
+        delivered nor dropped by a cause is a fault of this program; it is counted under a name of
+        its own and said as the warning UnbalancedAccounts, which ends a test, never a run.
+        """
         with self._lock:
             self._is_closed = True
-            for lane in self._lanes.values():
-                lane.dropped[ENDED] += len(lane.waiting)
-                lane.waiting.clear()
+            missing = {name: lane.close() for name, lane in self._lanes.items()}
+        for name, count in missing.items():
+            if count:
+                warnings.warn(
+                    f"{name}: {count} samples are {UNACCOUNTED}", UnbalancedAccounts, stacklevel=2
+                )
 
     def counts(self) -> DeviceCounts:
         """What was received, delivered and dropped so far."""

@@ -13,7 +13,7 @@ import msgspec
 
 from export import files
 from runtime.bundle.manifest import FileSpec
-from runtime.bundle.opening import file_spec
+from runtime.bundle.verification import file_spec
 
 JOURNAL_FILE = "export.unfinished.json"
 

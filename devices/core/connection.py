@@ -9,9 +9,14 @@ import msgpack
 import zmq
 
 from devices.clock import NANOSECONDS, Clock
-from devices.core.messages import PupilClock
+from devices.core.messages import LATEST_SECONDS, PupilClock
+from devices.printable import printable
 
 TIME_REPEATS = 8
+MOST_ANSWER = 2**16
+"""Bytes of an answer; ZeroMQ leaves a peer that sends more."""
+SHOWN = 60
+"""Characters of a strange answer that are shown."""
 
 
 class CaptureSilent(Exception):
@@ -27,7 +32,8 @@ class Requests:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVTIMEO, round(timeout * 1000))
         self._socket.setsockopt(zmq.SNDTIMEO, round(timeout * 1000))
-        self._socket.connect(f"tcp://{address}:{port}")
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_ANSWER)
+        _connect(self._socket, address, port)
 
     def close(self) -> None:
         self._socket.close()
@@ -40,7 +46,7 @@ class Requests:
         except zmq.Again as error:
             raise CaptureSilent("no answer in time") from error
         except (zmq.ZMQError, UnicodeDecodeError) as error:
-            raise CaptureSilent(str(error)) from error
+            raise CaptureSilent(printable(str(error), SHOWN)) from error
 
     def notify(self, notification: Mapping[str, Any]) -> None:
         """Send a notification. Raises CaptureSilent."""
@@ -48,16 +54,16 @@ class Requests:
             topic = f"notify.{notification['subject']}"
             self._socket.send_string(topic, flags=zmq.SNDMORE)
             self._socket.send(msgpack.packb(dict(notification), use_bin_type=True))
-            self._socket.recv_string()
+            self._socket.recv()
         except zmq.ZMQError as error:
             raise CaptureSilent("no answer in time") from error
 
     def subscription_port(self) -> int:
         """Where Capture publishes. Raises CaptureSilent."""
         answer = self.ask("SUB_PORT")
-        if not answer.isdecimal():
-            raise CaptureSilent(f"it answers {answer!r} instead of a port")
-        return int(answer)
+        if not (answer.isascii() and answer.isdecimal() and 0 < int(answer[:6]) < 2**16):
+            raise CaptureSilent(f"it answers '{printable(answer, SHOWN)}' instead of a port")
+        return int(answer[:6])
 
     def clock(self, clock: Clock) -> PupilClock:
         """Pupil's clock, by the fastest of several answers. Raises CaptureSilent."""
@@ -66,29 +72,54 @@ class Requests:
             sent_at = clock.now()
             answer = self.ask("t")
             received_at = clock.now()
-            try:
-                pupil = round(float(answer) * NANOSECONDS)
-            except ValueError as error:
-                raise CaptureSilent(f"it answers {answer!r} instead of a time") from error
+            pupil = round(_seconds(answer) * NANOSECONDS)
             delay = received_at - sent_at
             if best is None or delay < best[0]:
                 best = delay, sent_at + delay // 2 - pupil
         return PupilClock(best[1])
 
 
+def _seconds(answer: str) -> float:
+    try:
+        seconds = float(answer)
+    except ValueError:
+        seconds = float("nan")
+    if not abs(seconds) <= LATEST_SECONDS:
+        raise CaptureSilent(f"it answers '{printable(answer, SHOWN)}' instead of a time")
+    return seconds
+
+
+def _connect(socket: zmq.Socket, address: str, port: int) -> None:
+    try:
+        socket.connect(f"tcp://{address}:{port}")
+    except zmq.ZMQError as error:
+        socket.close()
+        raise CaptureSilent(printable(str(error), SHOWN)) from error
+
+
 class Subscription:
     """Some of Capture's topics. Used from one thread at a time."""
 
     def __init__(
-        self, context: zmq.Context, address: str, port: int, topics: tuple[str, ...], limit: int
+        self,
+        context: zmq.Context,
+        address: str,
+        port: int,
+        topics: tuple[str, ...],
+        limit: int,
+        size: int,
     ) -> None:
-        """`limit`: messages that wait; ZeroMQ drops what comes beyond."""
+        """`limit`: messages that wait; ZeroMQ drops what comes beyond. `size`: bytes of a part of a
+        message; ZeroMQ leaves a peer that sends more.
+        """
+        self._limit = limit
         self._socket = context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, limit)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, size)
         for topic in topics:
             self._socket.setsockopt_string(zmq.SUBSCRIBE, topic)
-        self._socket.connect(f"tcp://{address}:{port}")
+        _connect(self._socket, address, port)
 
     def close(self) -> None:
         self._socket.close()
@@ -98,19 +129,23 @@ class Subscription:
         return bool(self._socket.poll(round(seconds * 1000)))
 
     def messages(self) -> Iterator[tuple[str, Mapping[str, Any], bytes]]:
-        """(topic, dictionary, attached bytes) of every message that waits.
+        """(topic, dictionary, attached bytes) of the messages that wait, at most `limit` of them.
 
         The dictionary is empty where it can not be read.
         """
-        while self._socket.poll(0):
+        for _ in range(self._limit):
+            if not self._socket.poll(0):
+                return
             topic, *rest = self._socket.recv_multipart()
-            yield topic.decode("utf-8", "replace"), _unpacked(rest), rest[1] if rest[1:] else b""
+            data = rest[1] if rest[1:] else b""
+            yield topic.decode("utf-8", "replace"), unpacked(rest[0] if rest else b""), data
 
 
-def _unpacked(parts: list[bytes]) -> Mapping[str, Any]:
+def unpacked(data: bytes) -> Mapping[str, Any]:
     """The dictionary of a message; empty where it can't be read."""
     try:
-        message = msgpack.unpackb(parts[0], raw=False) if parts else {}
-    except (ValueError, msgpack.UnpackException):
-        message = {}
+        message = msgpack.unpackb(data, raw=False)
+    except Exception:
+        # The library answers damaged data with errors of many kinds.
+        return {}
     return message if isinstance(message, dict) else {}

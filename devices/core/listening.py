@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from devices.clock import NANOSECONDS, Clock
+from devices.complaints import Complaints, reason
 from devices.core import messages
 from devices.core.connection import CaptureSilent, Requests, Subscription
 from devices.core.messages import BadMessage, PupilClock
@@ -30,6 +31,8 @@ GIVE_UP = 1.5
 """Seconds without a message after which Capture is asked anew where it publishes."""
 FRAMES_KEPT = 3
 """Frames that are decoded of those that wait; older ones are dropped."""
+MOST_DATUM, MOST_FRAME = 2**16, 2**23
+"""Bytes of a gaze datum or fixation, and of a frame: 1920 x 1080 uncompressed has 6.2 MB."""
 BAD, UNDATED, BEHIND = "malformed", "clock not known", "decoder behind"
 NOUNS: Mapping[Lane, str] = {"frames": "scene camera", "gaze": "gaze"}
 
@@ -50,6 +53,7 @@ class Listener:
         self._publishing_port = 0
         self._heard_at: dict[Lane, int] = {}
         self._silence = SilenceWatch(mailbox)
+        self._gaze_faults, self._frame_faults = (Complaints(mailbox.note) for _ in NOUNS)
         self._index = 0
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -74,24 +78,33 @@ class Listener:
         self._context.term()
 
     def _follow_gaze(self) -> None:
-        opened = False
         while not self._leaving.is_set():
             try:
-                with ExitStack() as stack:
-                    requests = Requests(self._context, self._address, self._port, REQUEST_TIMEOUT)
-                    stack.callback(requests.close)
-                    subscription = self._open(requests)
-                    stack.callback(subscription.close)
-                    if not opened:
-                        opened = True
-                        self._opened.set_result(self._publishing_port)
-                    self._listen(requests, subscription)
+                self._follow_capture()
             except CaptureSilent as error:
-                if not opened:
-                    self._leaving.set()
-                    self._opened.set_exception(error)
-                    return
+                self._give_up(error)
+            except Exception as error:
+                self._gaze_faults.add(f"gaze: {reason(error)}; connecting anew", self._clock.now())
+                self._give_up(CaptureSilent(reason(error)))
+                self._leaving.wait(LOOK_SPACING)
             self._look()
+
+    def _give_up(self, error: CaptureSilent) -> None:
+        """Whoever waits for Capture to be found does so no longer."""
+        if not self._opened.done():
+            self._leaving.set()
+            self._opened.set_exception(error)
+
+    def _follow_capture(self) -> None:
+        """One connection to Capture, from its opening to its end."""
+        with ExitStack() as stack:
+            requests = Requests(self._context, self._address, self._port, REQUEST_TIMEOUT)
+            stack.callback(requests.close)
+            subscription = self._open(requests)
+            stack.callback(subscription.close)
+            if not self._opened.done():
+                self._opened.set_result(self._publishing_port)
+            self._listen(requests, subscription)
 
     def _open(self, requests: Requests) -> Subscription:
         port = requests.subscription_port()
@@ -101,7 +114,7 @@ class Listener:
         self._heard_at = dict.fromkeys(NOUNS, now) | self._heard_at
         self._publishing_port = port
         topics = (messages.GAZE_TOPIC, messages.FIXATION_TOPIC)
-        return Subscription(self._context, self._address, port, topics, limit=1000)
+        return Subscription(self._context, self._address, port, topics, 1000, MOST_DATUM)
 
     def _listen(self, requests: Requests, subscription: Subscription) -> None:
         """Until Capture is silent for too long or the device is left."""
@@ -127,23 +140,31 @@ class Listener:
         try:
             captured_at = self._date(message, arrived_at)
             if captured_at is None:
-                if is_gaze:
-                    self._mailbox.drop("gaze", UNDATED)
+                sample = None
             elif is_gaze:
-                self._mailbox.hand_in(messages.gaze_sample(message, captured_at, arrived_at))
+                sample = messages.gaze_sample(message, captured_at, arrived_at)
             else:
-                self._mailbox.hand_in(messages.fixation(message, captured_at, arrived_at))
+                sample = messages.fixation(message, captured_at, arrived_at)
         except BadMessage:
-            if is_gaze:
-                self._mailbox.drop("gaze", BAD)
+            sample, cause = None, BAD
+        except Exception as error:
+            sample, cause = None, BAD
+            self._gaze_faults.add(f"a message of Pupil Capture: {reason(error)}", arrived_at)
+        else:
+            cause = UNDATED
+        if sample is not None:
+            self._mailbox.hand_in(sample)
+        elif is_gaze:
+            self._mailbox.drop("gaze", cause)
 
     def _date(self, message: Mapping[str, Any], arrived_at: int) -> int | None:
-        captured_at = self._pupil_clock.date(messages.number(message, "timestamp"), arrived_at)
+        captured_at = self._pupil_clock.date(messages.pupil_seconds(message), arrived_at)
         self._clock_doubted |= captured_at is None
         return captured_at
 
     def _look(self) -> None:
         now = self._clock.now()
+        self._gaze_faults.look(now)
         for lane, heard_at in self._heard_at.items():
             self._silence.look(lane, NOUNS[lane], heard_at, heard_at, now)
 
@@ -151,24 +172,34 @@ class Listener:
         with suppress(CaptureSilent):
             self._opened.result()
         while not self._leaving.is_set():
-            port = self._publishing_port
-            subscription = Subscription(
-                self._context, self._address, port, (messages.FRAME_TOPIC,), limit=30
-            )
             try:
-                while not self._leaving.is_set() and port == self._publishing_port:
-                    if subscription.wait(LOOK_SPACING):
-                        self._take_frames(subscription)
-            finally:
-                subscription.close()
+                self._follow_publisher(self._publishing_port)
+            except Exception as error:
+                now = self._clock.now()
+                self._frame_faults.add(f"scene camera: {reason(error)}; connecting anew", now)
+                self._leaving.wait(LOOK_SPACING)
+
+    def _follow_publisher(self, port: int) -> None:
+        """The frames of one connection, until Capture publishes elsewhere."""
+        subscription = Subscription(
+            self._context, self._address, port, (messages.FRAME_TOPIC,), 12, MOST_FRAME
+        )
+        try:
+            while not self._leaving.is_set() and port == self._publishing_port:
+                if subscription.wait(LOOK_SPACING):
+                    self._take_frames(subscription)
+                self._frame_faults.look(self._clock.now())
+        finally:
+            subscription.close()
 
     def _take_frames(self, subscription: Subscription) -> None:
         """The newest of the frames that wait."""
         arrived = []
         for _, message, data in subscription.messages():
-            self._mailbox.receive("frames")
             arrived.append((self._clock.now(), message, data))
         self._heard_at["frames"] = self._clock.now()
+        for _ in arrived:
+            self._mailbox.receive("frames")
         for _ in arrived[:-FRAMES_KEPT]:
             self._mailbox.drop("frames", BEHIND)
         self._index += len(arrived[:-FRAMES_KEPT])
@@ -180,8 +211,10 @@ class Listener:
         try:
             captured_at = self._date(message, arrived_at)
             pixels = messages.pixels(message, data)
-        except BadMessage:
+        except Exception as error:
             self._mailbox.drop("frames", BAD)
+            if not isinstance(error, BadMessage):
+                self._frame_faults.add(f"a frame of Pupil Capture: {reason(error)}", arrived_at)
             return
         if not self._first_frame.done():
             self._first_frame.set_result((pixels.shape[1], pixels.shape[0]))

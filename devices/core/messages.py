@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from devices import bounds
 from devices.clock import NANOSECONDS
 from devices.samples import Fixation, GazeSample
 
@@ -27,6 +28,12 @@ START_FRAMES = {
 }
 FUTURE = NANOSECONDS // 50
 """Samples from farther ahead show that Pupil's clock was set."""
+LONGEST_DELAY = 10 * NANOSECONDS
+"""From capture to arrival, at most: what claims to be older has no date."""
+LATEST_SECONDS = 2.0**32
+"""Of Pupil's clock, which counts from some start of its own or from 1970."""
+LONGEST_FIXATION = 3_600_000.0
+"""Milliseconds."""
 
 
 class BadMessage(ValueError):
@@ -40,39 +47,54 @@ class PupilClock:
     offset: int
 
     def date(self, pupil_seconds: float, arrived_at: int) -> int | None:
-        """The capture time (Unix ns, host); None if it would lie in the future."""
+        """The capture time (Unix ns, host); None if it lay in the future or too far back."""
         moment = round(pupil_seconds * NANOSECONDS) + self.offset
-        return None if moment - arrived_at > FUTURE else moment
+        return moment if -FUTURE <= arrived_at - moment <= LONGEST_DELAY else None
 
 
 def from_bottom_left(position: object) -> tuple[float, float]:
     """A `norm_pos` with its origin at the top left. Raises BadMessage."""
-    try:
-        x, y = position
-        return float(x), 1.0 - float(y)
-    except (TypeError, ValueError) as error:
-        raise BadMessage("no position") from error
+    if not isinstance(position, list | tuple) or len(position) != 2:
+        raise BadMessage("no position")
+    x, y = (_real(value, "position") for value in position)
+    if not bounds.is_place(x, 1.0 - y):
+        raise BadMessage(bounds.NO_PLACE)
+    return x, 1.0 - y
 
 
-def number(message: Mapping[str, Any], name: str) -> float:
-    """A number of a message. Raises BadMessage."""
-    value = message.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def number(message: Mapping[str, Any], name: str, most: float) -> float:
+    """A number of a message whose absolute value is at most `most`. Raises BadMessage."""
+    value = _real(message.get(name), name)
+    if not abs(value) <= most:
+        raise BadMessage(f"a {name} of {value:g}")
+    return value
+
+
+def _real(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadMessage(f"no {name}")
     return float(value)
+
+
+def pupil_seconds(message: Mapping[str, Any]) -> float:
+    """When something was captured, on Pupil's clock. Raises BadMessage."""
+    return number(message, "timestamp", LATEST_SECONDS)
 
 
 def gaze_sample(message: Mapping[str, Any], captured_at: int, arrived_at: int) -> GazeSample:
     """A gaze datum. Raises BadMessage."""
     x, y = from_bottom_left(message.get("norm_pos"))
-    confidence = min(max(number(message, "confidence"), 0.0), 1.0)
+    confidence = min(max(number(message, "confidence", most=2.0), 0.0), 1.0)
     return GazeSample(captured_at, arrived_at, x, y, confidence=confidence)
 
 
 def fixation(message: Mapping[str, Any], started_at: int, arrived_at: int) -> Fixation:
     """A fixation of Capture's detector; its `duration` is in ms. Raises BadMessage."""
     x, y = from_bottom_left(message.get("norm_pos"))
-    ended_at = started_at + round(number(message, "duration") * 1e6)
+    duration = number(message, "duration", LONGEST_FIXATION)
+    if duration < 0:
+        raise BadMessage(f"a duration of {duration:g}")
+    ended_at = started_at + round(duration * 1e6)
     return Fixation(ended_at, arrived_at, x, y, started_at, ended_at, "device")
 
 
@@ -81,13 +103,30 @@ def pixels(message: Mapping[str, Any], data: bytes) -> NDArray[np.uint8]:
     kind = message.get("format")
     try:
         if kind == "jpeg":
-            return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-        height, width = int(message["height"]), int(message["width"])
-        flat = np.frombuffer(data, np.uint8)
-        if kind == "bgr":
-            return np.ascontiguousarray(flat.reshape(height, width, 3)[..., ::-1])
-        if kind == "gray":
-            return np.repeat(flat.reshape(height, width, 1), 3, axis=2)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            return _jpeg(data)
+        if kind in ("bgr", "gray"):
+            return _plain(message, data, channels=3 if kind == "bgr" else 1)
+    except BadMessage:
+        raise
+    except Exception as error:
+        # The picture library answers damaged data with errors of many kinds.
         raise BadMessage("a frame that can't be read") from error
-    raise BadMessage(f"frames in the format {kind!r}")
+    raise BadMessage("frames in an unknown format")
+
+
+def _jpeg(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        _check_size(*image.size)
+        return np.asarray(image.convert("RGB"))
+
+
+def _plain(message: Mapping[str, Any], data: bytes, channels: int) -> NDArray[np.uint8]:
+    width, height = (round(number(message, name, bounds.MOST_SIDE)) for name in ("width", "height"))
+    _check_size(width, height)
+    flat = np.frombuffer(data, np.uint8).reshape(height, width, channels)
+    return np.ascontiguousarray(np.broadcast_to(flat[..., ::-1], (height, width, 3)))
+
+
+def _check_size(width: int, height: int) -> None:
+    if not bounds.is_size(width, height):
+        raise BadMessage(f"a frame of {width} x {height} pixels")

@@ -137,11 +137,16 @@ class Emulator:
                 self._phone.ports = Ports(http=self.port)
                 self._phone.programme = self._after_restart
 
+    def _services(
+        self, phone: Phone, draw: random.Random
+    ) -> tuple[RtspServer, EchoService, HttpService]:
+        """What listens during one life of the app."""
+        return RtspServer(phone, draw), EchoService(phone), HttpService(phone)
+
     async def _live(self) -> str:
         """Serve until the app goes down; returns the fault that took it down, or "stop"."""
         phone = self._phone
-        streams = RtspServer(phone, self._draw)
-        services = (streams, EchoService(phone), HttpService(phone))
+        services = streams, *_ = self._services(phone, self._draw)
         resets = phone.plan.begun("reset", phone.elapsed())
         try:
             for service in services:

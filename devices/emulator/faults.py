@@ -34,6 +34,7 @@ MEANINGS = {
     " between frames for every receiver report",
 }
 
+MOST_VALUE = 1e6
 _SHARES = ("loss", "burst", "reorder", "duplicate", "garbage", "corrupt", "jitter")
 
 
@@ -105,9 +106,10 @@ def _parse_fault(text: str) -> Fault:
     if name not in MEANINGS:
         raise FaultSyntax(f"there is no fault {name!r}; known: {', '.join(MEANINGS)}")
     try:
-        return Fault(
-            name, float(value or 1.0), float(start or 0.0), float(seconds or math.inf)
-        )  # fmt: skip
+        numbers = float(value or 1.0), float(start or 0.0), float(seconds or math.inf)
+        if not (abs(numbers[0]) <= MOST_VALUE and numbers[1] >= 0 and numbers[2] >= 0):
+            raise ValueError(text)
+        return Fault(name, *numbers)
     except ValueError:
         raise FaultSyntax(
             f"{text!r} should read NAME[=VALUE][@START[+SECONDS]], as in loss=0.01@5+10"

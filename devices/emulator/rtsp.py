@@ -96,8 +96,13 @@ class RtspServer:
             session.stop()
             session.writer.transport.abort()
 
+    def _session(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, draw: random.Random
+    ) -> Session:
+        return Session(reader, writer, draw)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = Session(reader, writer, random.Random(self._draw.getrandbits(32)))
+        session = self._session(reader, writer, random.Random(self._draw.getrandbits(32)))
         self._sessions.add(session)
         try:
             while True:
@@ -163,13 +168,11 @@ class RtspServer:
         fields = dict(part.partition("=")[::2] for part in asked.split(";"))
         answer = asked
         if "interleaved" in fields:
-            first, second = map(int, fields["interleaved"].split("-"))
-            session.channels = (first, second)
+            session.channels = _two_numbers(fields["interleaved"], 255)
             if self._phone.fault("companion"):
                 answer = "RTP/AVP/TCP;unicast"
         elif "client_port" in fields:
-            rtp, rtcp = map(int, fields["client_port"].split("-"))
-            session.destination = (rtp, rtcp)
+            session.destination = _two_numbers(fields["client_port"], 65535)
             session.sockets = [_udp_socket(self._phone.address) for _ in range(2)]
             ports = "-".join(str(udp.getsockname()[1]) for udp in session.sockets)
             answer = f"{asked};server_port={ports}"
@@ -205,7 +208,10 @@ class RtspServer:
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body:
             lines.append(f"Content-Length: {len(body.encode())}")
-        session.writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+        self._write(session, request, ("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+
+    def _write(self, session: Session, request: Request, answer: bytes) -> None:
+        session.writer.write(answer)
 
 
 def description(phone: Phone, camera: str) -> str:
@@ -232,6 +238,14 @@ def _parse(head: str) -> Request:
     method, url, _ = first.split(" ", 2)
     pairs = (line.partition(":")[::2] for line in rest)
     return Request(method, url, {name.strip().lower(): value.strip() for name, value in pairs})
+
+
+def _two_numbers(text: str, most: int) -> tuple[int, int]:
+    """Read "N-N". Raises ValueError."""
+    first, second = (int(part) for part in text.split("-"))
+    if not (0 <= first <= most and 0 <= second <= most):
+        raise ValueError(f"{text}: at most {most}")
+    return first, second
 
 
 def _udp_socket(address: str) -> socket.socket:

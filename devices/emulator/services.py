@@ -93,7 +93,12 @@ class HttpService:
         return _envelope(None)
 
     async def _event(self, request: web.Request) -> web.Response:
-        event = await request.json()
+        try:
+            event = await request.json()
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            return _envelope(None, "An event is a JSON object with a name.", 400)
         moment = event.get("timestamp", self._phone.unix(self._phone.clock.now()))
         return _envelope({"recording_id": self._recording, "timestamp": moment})
 

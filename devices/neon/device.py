@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.address import split_address
 from devices.clock import Clock, SystemClock
+from devices.complaints import Complaints, reason
 from devices.device import Delivery, Device, DeviceCounts, DeviceError, DeviceInfo
 from devices.mailbox import Mailbox
 from devices.mailbox import Stream as Lane
 from devices.neon import wire
-from devices.neon.decoding import VideoThread
-from devices.neon.phone import ADVICE, Phone, PhoneSilent, discover
-from devices.neon.session import SessionFailed, Transport
-from devices.neon.streams import EventStream, GazeStream, Stream, WorldStream
+from devices.neon.phone import ADVICE, Phone, PhoneConfused, PhoneSilent, discover
+from devices.neon.rtsp.connection import PhoneRefuses, SessionFailed
+from devices.neon.rtsp.session import Transport
+from devices.neon.status import PhoneStatus
+from devices.neon.stream import Stream
+from devices.neon.streams import EventStream, GazeStream
 from devices.neon.supervision import Supervisor
 from devices.neon.undistortion import Lens
+from devices.neon.video.decoding import VideoThread
+from devices.neon.world import WorldStream
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
 OPENING_TIMEOUT = 2.8
+FIRST_SIZE_TIMEOUT = 4.0
+"""Seconds for a picture's size where only key frames tell it: Neon's are two seconds apart."""
+ANSWERED = "restart the Companion app, and check that it is up to date"
 MODELS = {wire.NEON_HARDWARE: "Neon", wire.INVISIBLE_HARDWARE: "Invisible"}
 FRAME_RATE = 30.0
 GAZE_RATES = {wire.NEON_HARDWARE: 200.0, wire.INVISIBLE_HARDWARE: 120.0}
@@ -35,10 +44,10 @@ class NeonCondition:
 
     `loss` is the fraction of packets lost in the last 10 s, None where too few came to tell;
     `clock_offset` is host minus phone in seconds, None before the first time echo; `garbage`
-    counts packets that could not be read.
+    counts packets that could not be read, or came from somebody else. Unknown is None.
     """
 
-    battery_level: int
+    battery_level: int | None
     worn: bool
     transport: Transport
     loss: float | None
@@ -85,7 +94,8 @@ class NeonDevice(Device):
         """Find the phone and open its streams, within 3 s. Raises DeviceError."""
         if self._thread is not None:
             raise DeviceError("this device is connected already: disconnect it first")
-        import pupil_labs.realtime_api  # noqa: F401 - its seconds of import are not the phone's
+        if self._address is None or self._undistort:
+            import pupil_labs.realtime_api  # noqa: F401 - its seconds of import are not the phone's
 
         self._mailbox = Mailbox()
         self._newest_frame = self._newest_gaze = None
@@ -94,7 +104,7 @@ class NeonDevice(Device):
         thread.start()
         try:
             info = ready.result()
-        except DeviceError:
+        except BaseException:
             thread.join()
             raise
         self._thread = thread
@@ -123,38 +133,51 @@ class NeonDevice(Device):
             supervisor.transport,
             supervisor.loss,
             None if offset is None else offset.offset / 1e9,
-            sum(stream.garbage for stream in self._streams),
+            sum(stream.garbage for stream in self._streams) + self._mailbox.refused,
         )
 
     def _collect(self) -> Delivery:
         if self._thread is None:
             raise DeviceError("this device is not connected: connect it first")
         if not self._thread.is_alive():
-            raise DeviceError(f"the connection to the phone failed ({self._failure}): connect anew")
+            failure = "it ended" if self._failure is None else reason(self._failure)
+            raise DeviceError(f"the connection to the phone failed ({failure}): connect anew")
         return self._mailbox.collect()
 
     def _main(self, ready: Future[DeviceInfo]) -> None:
         try:
             asyncio.run(self._session(ready))
         except BaseException as error:
-            if ready.done():
-                raise
-            ready.set_exception(error)
+            self._failure = error
+            if not ready.done():
+                if not isinstance(error, DeviceError):
+                    error = DeviceError(f"the connection failed ({reason(error)}): connect anew")
+                ready.set_exception(error)
+
+    def _on_loop_fault(
+        self, loop: asyncio.AbstractEventLoop, context: Mapping[str, object]
+    ) -> None:
+        """What goes wrong where nobody waits for it is a line, not a traceback."""
+        error = context.get("exception")
+        said = reason(error) if isinstance(error, BaseException) else str(context.get("message"))
+        self._faults.add(f"the phone: {said}", self.clock.now())
 
     async def _session(self, ready: Future[DeviceInfo]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._faults = Complaints(self._mailbox.note)
+        self._loop.set_exception_handler(self._on_loop_fault)
         self._leaving = asyncio.Event()
         if self._address is None:
             address, port = await discover(DISCOVERY_TIMEOUT)
         else:
             address, port = self._address, self._port
         phone = Phone(address, port)
-        video = VideoThread(self._mailbox)
+        video = VideoThread(self._mailbox, clock=self.clock)
         video.start()
         try:
             async with asyncio.timeout(OPENING_TIMEOUT):
-                info = await self._open(phone, video)
-            ready.set_result(info)
+                parts = await self._open(phone, video)
+            ready.set_result(await self._described(*parts))
             running = asyncio.ensure_future(self._supervisor.run())
             leaving = asyncio.ensure_future(self._leaving.wait())
             await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -166,10 +189,12 @@ class NeonDevice(Device):
         except (PhoneSilent, SessionFailed, TimeoutError, BaseExceptionGroup) as error:
             raise DeviceError(_unreachable(address, port, error)) from None
         finally:
+            for stream in self._streams:
+                stream.close()
             await phone.close()
             video.stop()
 
-    async def _open(self, phone: Phone, video: VideoThread) -> DeviceInfo:
+    async def _open(self, phone: Phone, video: VideoThread) -> tuple[PhoneStatus, WorldStream]:
         status = await phone.status(STATUS_TIMEOUT)
         lens = await _lens(phone) if self._undistort else None
         for camera, noun in (("world", "scene camera"), ("gaze", "gaze")):
@@ -193,13 +218,26 @@ class NeonDevice(Device):
         except BaseException:
             await self._supervisor.close()
             raise
+        return status, world
+
+    async def _described(self, status: PhoneStatus, world: WorldStream) -> DeviceInfo:
+        """What is known once the first picture's size is. Raises DeviceError."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SIZE_TIMEOUT):
+                while world.size is None:
+                    await asyncio.sleep(0.01)
+        if world.size is None:
+            await self._supervisor.close()
+            raise DeviceError(
+                f"the phone {status.name} does not tell the size of its pictures: {ANSWERED}"
+            )
         return DeviceInfo(
             name=f"{MODELS.get(status.hardware, 'Pupil Labs glasses')} ({status.name})",
-            frame_width=world.frame_size[0],
-            frame_height=world.frame_size[1],
+            frame_width=world.size[0],
+            frame_height=world.size[1],
             frame_rate=FRAME_RATE,
             gaze_rate=GAZE_RATES.get(status.hardware),
-            detects_fixations=None in streams,
+            detects_fixations=self._supervisor.has_events,
         )
 
     def _ask_for_echo(self) -> None:
@@ -227,5 +265,7 @@ def _unreachable(address: str, port: int, error: BaseException) -> str:
     error = _innermost(error)
     if isinstance(error, DeviceError):
         return str(error)
-    reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-    return f"no connection to a phone at {address}:{port} ({reason}): {ADVICE}"
+    if isinstance(error, PhoneConfused | PhoneRefuses):
+        return f"the phone at {address}:{port} answers, but not as it should ({error}): {ANSWERED}"
+    said = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+    return f"no connection to a phone at {address}:{port} ({said}): {ADVICE}"

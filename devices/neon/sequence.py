@@ -51,8 +51,10 @@ class Sequencer:
         if self._next is None:
             self._next = packet.sequence
         ahead = (packet.sequence - self._next + 2**15) % 2**16 - 2**15
+        before: list[Arrival] = []
         if abs(ahead) > RESTART:
-            self._held.clear()
+            while self._held:
+                before += self._give_up()
             self._next, self._gap, ahead = packet.sequence, True, 0
         if ahead < 0:
             self._count_old(packet.sequence)
@@ -64,7 +66,7 @@ class Sequencer:
         ready = self._in_turn()
         if len(self._held) > self._limit:
             ready += self._give_up()
-        return ready + self.expire(arrived_at)
+        return before + ready + self.expire(arrived_at)
 
     def expire(self, now: int) -> list[Arrival]:
         """Give up packets that have been missing for too long."""

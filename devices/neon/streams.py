@@ -1,173 +1,39 @@
-"""The phone's three streams: from packets to dated samples, for as long as one connection lasts."""
+"""What the phone says of the eyes: gaze, and the fixations and blinks that it detects itself."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from devices.bounds import NO_PLACE, is_place
 from devices.clock import NANOSECONDS, Clock
-from devices.mailbox import Mailbox
+from devices.mailbox import ENDED, Mailbox
 from devices.neon import wire
-from devices.neon.decoding import UNDATED, VideoThread
-from devices.neon.h264 import Assembler
-from devices.neon.sequence import Arrival, Sequencer
-from devices.neon.session import Description, stream_parameters
-from devices.neon.timing import ClockOffset, StreamClock
+from devices.neon.sequence import Arrival
+from devices.neon.stream import BEFORE_REPORT, Stream
 from devices.neon.undistortion import Lens
+from devices.neon.video.decoding import UNDATED
+from devices.neon.world import WorldStream
 from devices.samples import Blink, Fixation, GazeSample
 
-_MILLISECOND = NANOSECONDS // 1000
-VIDEO_PATIENCE = 50 * _MILLISECOND
-GAZE_PATIENCE = 10 * _MILLISECOND
-HELD_VIDEO, HELD_GAZE = 200, 20
+GAZE_PATIENCE = NANOSECONDS // 100
+HELD_GAZE = 20
 WORN_CHANGE = 20
 """Gaze samples in a row that make a change of the worn state."""
-BEFORE_REPORT = "before the first sender report"
 UNKNOWN_SIZE = "unknown gaze size"
+MOST_WAITING = 400
+"""Gaze samples (two seconds) that wait for the size of the scene camera's frames."""
+UNPLACED, FAILED = "frame size not known", "failed"
 
 
-class Stream(ABC):
-    """One of the phone's streams. Its methods run in the device's event loop.
+@dataclass(frozen=True, slots=True)
+class _Unplaced:
+    """Gaze in scene pixels that waits for the size of the frame."""
 
-    Unix ns of the host, None before the first time: `last_packet_at` is when this connection last
-    received something of its own, `heard_at` when any did, `dated_at` when any had a date for it.
-    """
-
-    camera: str
-    noun: str
-    patience: int
-    held: int
-
-    def __init__(self, mailbox: Mailbox, clock: Clock, ask_for_echo: Callable[[], None]) -> None:
-        self._mailbox = mailbox
-        self._now = clock.now
-        self._ask_for_echo = ask_for_echo
-        self._offset: ClockOffset | None = None
-        self.garbage = 0
-        self.last_packet_at: int | None = None
-        self.heard_at: int | None = None
-        self.dated_at: int | None = None
-        self.reported = False
-        self._past = (0, 0)
-        self._sequencer = Sequencer(self.patience, self.held)
-        self.begin(Description(wire.MEDIA_CLOCK, 0, ()))
-
-    def begin(self, description: Description) -> None:
-        """A new connection: nothing of the one before is believed any more."""
-        self._payload_type = description.payload_type
-        self._clock = StreamClock(description.rate, self._ask_for_echo)
-        if self._offset is not None:
-            self._clock.set_offset(self._offset)
-        self._past = self.totals()
-        self._sequencer = Sequencer(self.patience, self.held)
-        self.last_packet_at = None
-        self.reported = False
-
-    def totals(self) -> tuple[int, int]:
-        """Packets (expected, lost) over all connections."""
-        tally = self._sequencer.tally
-        return self._past[0] + tally.expected, self._past[1] + tally.lost
-
-    def set_offset(self, offset: ClockOffset) -> None:
-        """Take a new measurement of the phone's clock."""
-        self._offset = offset
-        self._clock.set_offset(offset)
-
-    def on_report(self, data: bytes) -> None:
-        """An RTCP packet has arrived."""
-        try:
-            report = wire.parse_sender_report(data)
-        except wire.MalformedPacket:
-            self.garbage += 1
-            return
-        if report is not None:
-            self._clock.report(report, self._now())
-            self.reported = True
-
-    def on_packet(self, data: bytes) -> None:
-        """An RTP packet has arrived."""
-        now = self._now()
-        try:
-            packet = wire.parse_rtp(data)
-        except wire.MalformedPacket:
-            self.garbage += 1
-            return
-        source = self._clock.source
-        if packet.payload_type != self._payload_type or source not in (None, packet.source):
-            self.garbage += 1
-            return
-        self.last_packet_at = self.heard_at = now
-        if source is None or self._cut(packet):
-            self._ignore(packet)
-            return
-        for arrival in self._sequencer.push(packet, now):
-            self._take(arrival)
-
-    def tick(self, now: int) -> None:
-        """Called often: packets that were waited for in vain are given up."""
-        for arrival in self._sequencer.expire(now):
-            self._take(arrival)
-
-    def _date(self, timestamp: int, arrived_at: int) -> int | None:
-        moment = self._clock.date(timestamp, arrived_at)
-        if moment is not None:
-            self.dated_at = arrived_at
-        return moment
-
-    def _cut(self, packet: wire.RtpPacket) -> bool:
-        """Whether a packet belongs to something that began before the first sender report."""
-        return False
-
-    @abstractmethod
-    def _ignore(self, packet: wire.RtpPacket) -> None:
-        """A packet from before the first sender report."""
-
-    @abstractmethod
-    def _take(self, arrival: Arrival) -> None:
-        """The next packet in order."""
-
-
-class WorldStream(Stream):
-    """The scene camera. `frame_size` is (width, height) of the present connection."""
-
-    camera, noun = "world", "scene camera"
-    patience, held = VIDEO_PATIENCE, HELD_VIDEO
-
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        clock: Clock,
-        ask_for_echo: Callable[[], None],
-        video: VideoThread,
-    ) -> None:
-        self._video = video
-        self.frame_size = (0, 0)
-        self._ignored: wire.RtpPacket | None = None
-        super().__init__(mailbox, clock, ask_for_echo)
-
-    def begin(self, description: Description) -> None:
-        super().begin(description)
-        self._ignored = None
-        if description.parameters:
-            parameters = stream_parameters(description)
-            self.frame_size = parameters.width, parameters.height
-            self._assembler = Assembler(parameters, description.rate)
-            self._video.begin_stream(description.parameters)
-
-    def _cut(self, packet: wire.RtpPacket) -> bool:
-        ignored = self._ignored
-        return ignored is not None and not ignored.marker and packet.timestamp == ignored.timestamp
-
-    def _ignore(self, packet: wire.RtpPacket) -> None:
-        self._ignored = packet
-        if packet.marker:
-            self._mailbox.receive("frames")
-            self._mailbox.drop("frames", BEFORE_REPORT)
-
-    def _take(self, arrival: Arrival) -> None:
-        for picture in self._assembler.push(arrival):
-            self._video.take(picture, self._date(picture.timestamp, picture.arrived_at))
+    captured_at: int
+    arrived_at: int
+    gaze: wire.GazePayload
 
 
 class GazeStream(Stream):
@@ -191,6 +57,8 @@ class GazeStream(Stream):
         self._disagreeing = 0
         self._unknown_said = False
         self.recent: deque[tuple[int, float, float]] = deque(maxlen=200)
+        self._waiting: deque[_Unplaced] = deque()
+        world.on_sized = self._place
         super().__init__(mailbox, clock, ask_for_echo)
 
     def _ignore(self, packet: wire.RtpPacket) -> None:
@@ -199,28 +67,66 @@ class GazeStream(Stream):
 
     def _take(self, arrival: Arrival) -> None:
         self._mailbox.receive("gaze")
+        try:
+            self._read(arrival)
+        except Exception:
+            self._mailbox.drop("gaze", FAILED)
+            raise
+        self._place()
+
+    def _read(self, arrival: Arrival) -> None:
+        """Let a gaze sample wait for its place, or drop it by a cause."""
         captured_at = self._date(arrival.packet.timestamp, arrival.arrived_at)
         try:
             gaze = wire.parse_gaze(arrival.packet.payload)
-        except wire.MalformedPacket as error:
+        except wire.UnknownSize as error:
             self._mailbox.drop("gaze", UNKNOWN_SIZE, captured_at)
             self._say_once(f"{error}: this version of the Companion app is not known, gaze is lost")
+            return
+        except wire.MalformedPacket:
+            self._mailbox.drop("gaze", NO_PLACE, captured_at)
             return
         if captured_at is None:
             self._mailbox.drop("gaze", UNDATED)
             return
-        x, y = self.position(gaze.x, gaze.y)
         self._follow_worn(gaze.worn)
-        if gaze.worn:
-            self.recent.append((captured_at, x, y))
-        self._mailbox.hand_in(GazeSample(captured_at, arrival.arrived_at, x, y, gaze.worn))
+        self._waiting.append(_Unplaced(captured_at, arrival.arrived_at, gaze))
+        if len(self._waiting) > MOST_WAITING:
+            self._mailbox.drop("gaze", UNPLACED, self._waiting.popleft().captured_at)
 
-    def position(self, x: float, y: float) -> tuple[float, float]:
-        """Scene pixels as fractions of the frame, undistorted if that was asked for."""
+    def _place(self) -> None:
+        """Hand in what waited for the size of the frame that it lies in."""
+        while self._waiting and not self._world.is_resizing:
+            size = self._world.size_at(self._waiting[0].captured_at)
+            if size is None:
+                return
+            entry = self._waiting.popleft()
+            try:
+                x, y = self._fractions(entry.gaze.x, entry.gaze.y, size)
+            except ArithmeticError:
+                self._mailbox.drop("gaze", NO_PLACE, entry.captured_at)
+                continue
+            if entry.gaze.worn and is_place(x, y):
+                self.recent.append((entry.captured_at, x, y))
+            self._mailbox.hand_in(
+                GazeSample(entry.captured_at, entry.arrived_at, x, y, entry.gaze.worn)
+            )
+
+    def close(self) -> None:
+        super().close()
+        while self._waiting:
+            self._mailbox.drop("gaze", ENDED, self._waiting.popleft().captured_at)
+
+    def position(self, x: float, y: float, moment: int) -> tuple[float, float] | None:
+        """Scene pixels as fractions of the frame of that moment (Unix ns), undistorted if that was
+        asked for; None while the frame's size is not known."""
+        size = self._world.size_at(moment)
+        return None if size is None else self._fractions(x, y, size)
+
+    def _fractions(self, x: float, y: float, size: tuple[int, int]) -> tuple[float, float]:
         if self._lens is not None:
             x, y = self._lens.undistorted(x, y)
-        width, height = self._world.frame_size
-        return x / width, y / height
+        return x / size[0], y / size[1]
 
     def _follow_worn(self, worn: bool) -> None:
         self._disagreeing = 0 if worn == self.worn else self._disagreeing + 1
@@ -256,8 +162,9 @@ class EventStream(Stream):
     def _take(self, arrival: Arrival) -> None:
         packet, arrived_at = arrival.packet, arrival.arrived_at
         captured_at = self._date(packet.timestamp, arrived_at)
-        if captured_at is None or self._offset is None or len(packet.payload) < 4:
+        if captured_at is None or self._offset is None:
             return
+        wire.parse_event(packet.payload)  # what can't be is garbage
         kind = wire.EVENT_TYPE.unpack_from(packet.payload)[0]
         size = len(packet.payload)
         if kind == wire.FIXATION and size == wire.MOVEMENT.size:
@@ -274,9 +181,11 @@ class EventStream(Stream):
 
     def _fixation(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
         _, started, ended, *values = wire.MOVEMENT.unpack(payload)
-        x, y = self._gaze.position(values[4], values[5])
+        position = self._gaze.position(values[4], values[5], self._host(ended))
+        if position is None:
+            return
         fixation = Fixation(
-            captured_at, arrived_at, x, y, self._host(started), self._host(ended), "device"
+            captured_at, arrived_at, *position, self._host(started), self._host(ended), "device"
         )
         self._mailbox.hand_in(fixation)
 

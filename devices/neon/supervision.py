@@ -3,56 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, Clock
+from devices.complaints import Complaints, reason
 from devices.mailbox import Mailbox
 from devices.mailbox import Stream as Lane
-from devices.neon.phone import Phone, PhoneSilent, PhoneStatus
-from devices.neon.session import Session, SessionFailed, Transport
-from devices.neon.streams import Stream
+from devices.neon.loss import LossMeter
+from devices.neon.phone import Phone, PhoneConfused, PhoneSilent
+from devices.neon.rtsp.connection import SessionFailed
+from devices.neon.rtsp.session import Session, Transport
+from devices.neon.status import PhoneStatus
+from devices.neon.stream import Stream
 from devices.neon.timing import ClockOffset, EchoFailed, measure_offset
 from devices.silence import SilenceWatch
 
 LOOK_SPACING = 0.05
-GIVE_UP = 1.5
-"""Seconds without a packet after which it is connected anew."""
 DEAF = 1.2
 """Seconds without a first packet after which UDP is taken to be blocked."""
-REPORT_PATIENCE = 6.0
-"""Seconds without a sender report after which it is connected anew."""
 BACKOFF = (0.1, 0.2, 0.4, 0.5)
 """Seconds before one attempt to connect and the next; the last one stays."""
 STATUS_SPACING = 5.0
 ECHO_SPACING, ECHO_TIMEOUT = 0.5, 0.4
-LOSS_WINDOW = 10 * NANOSECONDS
 LOSS_LIMIT = 0.001
-LEAST_PACKETS, LEAST_LOST = 500, 2
-"""Fewer packets than these say nothing about the loss."""
 
 
 class Interrupted(Exception):
     """A stream has to be connected anew. The message says why in a few words."""
-
-
-class LossMeter:
-    """The fraction of packets lost within the last seconds, over all streams."""
-
-    def __init__(self) -> None:
-        self._history: deque[tuple[int, int, int]] = deque()
-
-    def measure(self, now: int, expected: int, lost: int) -> float | None:
-        """Take the totals so far; None while there is too little to go by."""
-        self._history.append((now, expected, lost))
-        while now - self._history[0][0] > LOSS_WINDOW:
-            self._history.popleft()
-        _, expected_before, lost_before = self._history[0]
-        packets, missing = expected - expected_before, lost - lost_before
-        if packets < LEAST_PACKETS or 0 < missing < LEAST_LOST:
-            return None
-        return missing / packets
 
 
 @dataclass(slots=True)
@@ -91,6 +70,7 @@ class Supervisor:
         self.offset: ClockOffset | None = None
         self._meter = LossMeter()
         self._silence = SilenceWatch(mailbox)
+        self._faults = Complaints(mailbox.note)
         self._echo_wanted = asyncio.Event()
         self._renewals = 0
         self._silent = False
@@ -104,33 +84,63 @@ class Supervisor:
         """
         self._leaving = True
 
+    @property
+    def has_events(self) -> bool:
+        """Whether the phone's own fixations come."""
+        return any(watched.lane is None for watched in self._watched)
+
     def ask_for_echo(self) -> None:
         """Let the next time echo come at once."""
         self._echo_wanted.set()
 
     async def open(self) -> None:
-        """Connect every stream. Raises SessionFailed."""
+        """Connect every stream. Raises SessionFailed; eye events are done without."""
         await self._measure_offset()
         async with asyncio.TaskGroup() as tasks:
             for watched in self._watched:
-                tasks.create_task(self._connect(watched))
+                tasks.create_task(self._connect_first(watched))
+        self._watched = [w for w in self._watched if w.session is not None]
+
+    async def _connect_first(self, watched: Watched) -> None:
+        try:
+            await self._connect(watched)
+        except SessionFailed as error:
+            if watched.lane is not None:
+                raise type(error)(f"{watched.stream.noun}: {error}") from error
+            self._mailbox.note(f"{watched.stream.noun}: {error}; going on without them")
 
     async def run(self) -> None:
         """Keep everything going until it is cancelled; then close the sessions."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._look())
-                tasks.create_task(self._follow_clock())
-                tasks.create_task(self._follow_status())
+                tasks.create_task(self._always("its streams", self._look))
+                tasks.create_task(self._always("its clock", self._follow_clock))
+                tasks.create_task(self._always("its status", self._follow_status))
                 for watched in self._watched:
-                    tasks.create_task(self._keep(watched))
+                    tasks.create_task(
+                        self._always(watched.stream.noun, lambda each=watched: self._keep(each))
+                    )
         finally:
             await self.close()
+
+    async def _always(self, noun: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Let some work begin again when it ends by what nobody foresaw, and say so; the other
+        work goes on meanwhile."""
+        while not self._leaving:
+            try:
+                await work()
+            except Exception as error:
+                self._unforeseen(noun, error)
+            await asyncio.sleep(BACKOFF[-1])
+
+    def _unforeseen(self, noun: str, error: Exception) -> None:
+        self._faults.add(f"{noun}: {reason(error)}; trying again", self._clock.now())
 
     async def close(self) -> None:
         """Close every session, with a word of farewell to the phone."""
         sessions = [w.session for w in self._watched if w.session is not None]
-        await asyncio.gather(*(session.close(farewell=True) for session in sessions))
+        closings = (session.close(farewell=True) for session in sessions)
+        await asyncio.gather(*closings, return_exceptions=True)
 
     async def _connect(self, watched: Watched) -> None:
         """Open one stream at the phone's present address of it."""
@@ -158,11 +168,13 @@ class Supervisor:
                     attempts = 0
                     continue
             except PhoneSilent as error:
-                self._say_silent(str(error))
+                self._say_silent(error)
             except (SessionFailed, Interrupted) as error:
                 if watched.stream.last_packet_at is not None:
                     attempts = 0
                 self._say(watched, f"{watched.stream.noun}: {error}; connecting anew")
+            except Exception as error:
+                self._unforeseen(watched.stream.noun, error)
             if watched.session is not None:
                 await watched.session.close(farewell=False)
                 watched.session = None
@@ -185,8 +197,8 @@ class Supervisor:
                 return True
             if not session.running:
                 raise Interrupted("the phone closed the connection")
-            if watched.lane is not None:
-                _check(stream, opened_at, now)
+            if watched.lane is not None and (trouble := stream.trouble(opened_at, now)):
+                raise Interrupted(trouble)
             if now - kept_at > session.keep_alive_spacing * NANOSECONDS:
                 kept_at = now
                 await session.keep_alive()
@@ -207,6 +219,7 @@ class Supervisor:
                 watched.stream.tick(now)
                 if watched.lane is not None:
                     self._look_at(watched, watched.lane, started_at, now)
+            self._faults.look(now)
             self._look_at_loss(started_at, now)
             await asyncio.sleep(LOOK_SPACING)
 
@@ -238,10 +251,13 @@ class Supervisor:
             watched.said = line
             self._mailbox.note(line)
 
-    def _say_silent(self, reason: str) -> None:
+    def _say_silent(self, error: PhoneSilent) -> None:
         if not self._silent:
             self._silent = True
-            self._mailbox.note(f"the phone does not answer ({reason}); trying again")
+            said = f"the phone does not answer ({error})"
+            if isinstance(error, PhoneConfused):
+                said = f"the phone answers strangely: {error}"
+            self._mailbox.note(f"{said}; trying again")
 
     async def _follow_clock(self) -> None:
         while True:
@@ -272,19 +288,11 @@ class Supervisor:
     async def _follow_status(self) -> None:
         battery = "OK"
         while True:
-            if self.status.battery_state != battery:
-                battery = self.status.battery_state
-                self._mailbox.note(
-                    f"the phone's battery is {battery}: {self.status.battery_level} %"
-                )
+            state, level = self.status.battery_state, self.status.battery_level
+            if state is not None and state != battery:
+                battery = state
+                percent = "" if level is None else f": {level} %"
+                self._mailbox.note(f"the phone's battery is {state}{percent}")
             await asyncio.sleep(STATUS_SPACING)
             with suppress(PhoneSilent):
                 await self._refresh()
-
-
-def _check(stream: Stream, opened_at: int, now: int) -> None:
-    """Raises Interrupted if a stream's connection is of no use any more."""
-    if now - (stream.last_packet_at or opened_at) > GIVE_UP * NANOSECONDS:
-        raise Interrupted(f"silent for {GIVE_UP:g} s")
-    if not stream.reported and now - opened_at > REPORT_PATIENCE * NANOSECONDS:
-        raise Interrupted(f"no sender report in {REPORT_PATIENCE:g} s, so that nothing has a date")

@@ -16,6 +16,10 @@ TOLERANCE = 20 * _MILLISECOND
 """Two mappings this close differ by noise and drift; beyond it a clock was set."""
 PLAUSIBLE_DELAY = 2 * NANOSECONDS
 """From capture to arrival, at most, as long as two mappings contradict each other."""
+LONGEST_DELAY = 10 * NANOSECONDS
+"""From capture to arrival, at most: what claims to be older has no date."""
+LATEST_ECHO = 2**62 // _MILLISECOND
+"""Milliseconds of Unix time beyond which an echo tells no time (the year 2116)."""
 ECHO_REPEATS = 8
 
 
@@ -77,12 +81,20 @@ async def _echoes(address: str, port: int, clock: Clock) -> list[Echo]:
             received_at = clock.now()
             if answer[:8] != question:
                 raise EchoFailed("it answers another question")
-            echoes.append(Echo(sent_at, received_at, struct.unpack("!Q", answer[8:])[0]))
+            echoes.append(Echo(sent_at, received_at, phone_time(answer)))
             # Different fractions of the phone's millisecond narrow the bounds.
             await asyncio.sleep(0.0013)
         return echoes
     finally:
         writer.close()
+
+
+def phone_time(answer: bytes) -> int:
+    """The phone's time (ms) in a time echo of 16 bytes. Raises EchoFailed."""
+    (milliseconds,) = struct.unpack("!Q", answer[8:])
+    if milliseconds > LATEST_ECHO:
+        raise EchoFailed(f"it says that {milliseconds} ms have passed since 1970")
+    return milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,8 @@ class StreamClock:
     phone's clock is set, one of the two is known earlier than the other, and together they are
     wrong: then the present mapping is kept until a report and an echo that both came after the
     contradiction confirm the new one, or until the present one dates packets into the future while
-    the new one does not. Nothing is dated before the connection's first report and the first echo.
+    the new one does not. Nothing is dated before the connection's first report and the first echo,
+    nor into the future, nor more than LONGEST_DELAY into the past.
     """
 
     def __init__(self, rate: int, ask_for_echo: Callable[[], None]) -> None:
@@ -116,11 +129,6 @@ class StreamClock:
         self._offset: ClockOffset | None = None
         self._anchor: _Anchor | None = None
         self._disputed_at: int | None = None
-
-    @property
-    def source(self) -> int | None:
-        """The stream that the sender reports speak of; None before the first."""
-        return None if self._report is None else self._report.source
 
     def report(self, report: SenderReport, now: int) -> None:
         """Take a sender report that arrived at `now` (Unix ns, host)."""
@@ -139,7 +147,7 @@ class StreamClock:
         moment = self._anchor.at(timestamp, self._rate)
         delay = arrived_at - moment
         disputed = self._disputed_at is not None
-        if delay >= -TOLERANCE and not (disputed and delay > PLAUSIBLE_DELAY):
+        if -TOLERANCE <= delay <= (PLAUSIBLE_DELAY if disputed else LONGEST_DELAY):
             return moment
         candidate = self._candidate()
         if disputed and candidate is not None:

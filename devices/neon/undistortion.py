@@ -10,6 +10,13 @@ WIDEST = 4.0
 """Tangent of the widest angle from the optical axis that is considered (76 degrees)."""
 HALVINGS = 36
 TANGENTIAL_ROUNDS = 4
+COEFFICIENTS = 8
+LONGEST_FOCAL, GREATEST_COEFFICIENT = 1e5, 1e4
+"""Pixels, and a number: calibrations of real cameras are far below."""
+
+
+class NoLens(ValueError):
+    """A calibration that no camera can have. The message says why in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +35,20 @@ class Lens:
 
     @classmethod
     def from_calibration(cls, matrix: Sequence[Sequence[float]], values: Sequence[float]) -> Lens:
-        """From a 3x3 camera matrix and at least 8 distortion coefficients."""
-        coefficients = tuple(float(value) for value in values[:8])
-        return cls(
-            (float(matrix[0][0]), float(matrix[1][1])),
-            (float(matrix[0][2]), float(matrix[1][2])),
-            coefficients,
-            _reach(coefficients),
-        )
+        """From a 3x3 camera matrix and at least 8 distortion coefficients. Raises NoLens."""
+        coefficients = tuple(float(value) for value in values[:COEFFICIENTS])
+        focal = float(matrix[0][0]), float(matrix[1][1])
+        centre = float(matrix[0][2]), float(matrix[1][2])
+        if not all(1 <= length <= LONGEST_FOCAL for length in focal):
+            raise NoLens(f"focal lengths of {focal[0]:g} and {focal[1]:g} pixels")
+        if not all(abs(place) <= LONGEST_FOCAL for place in centre):
+            raise NoLens(f"a centre at {centre[0]:g}, {centre[1]:g} pixels")
+        within = [abs(value) <= GREATEST_COEFFICIENT for value in coefficients]
+        if len(within) < COEFFICIENTS or not all(within):
+            raise NoLens("distortion coefficients that are missing or no numbers")
+        if (reach := _reach(coefficients)) <= 0:
+            raise NoLens("distortion coefficients that turn the picture inside out")
+        return cls(focal, centre, coefficients, reach)
 
     def undistorted(self, x: float, y: float) -> tuple[float, float]:
         """The point (pixels) at which an ideal camera of the same matrix would see it; for a point
@@ -72,7 +85,7 @@ def _radial(radius: float, coefficients: Sequence[float]) -> float:
     square = radius * radius
     above = 1 + ((k3 * square + k2) * square + k1) * square
     below = 1 + ((k6 * square + k5) * square + k4) * square
-    return radius * above / below
+    return radius * above / below if below else math.inf
 
 
 def _reach(coefficients: Sequence[float]) -> float:

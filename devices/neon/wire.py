@@ -6,6 +6,7 @@ numbers are big-endian.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -34,6 +35,18 @@ degrees), mean and greatest velocity (px/s)."""
 ONSET = struct.Struct("!iq")
 SPAN = struct.Struct("!iqq")
 EVENT_TYPE = struct.Struct("!i")
+_EVENT_LAYOUTS = {
+    SACCADE: MOVEMENT,
+    FIXATION: MOVEMENT,
+    SACCADE_ONSET: ONSET,
+    FIXATION_ONSET: ONSET,
+    BLINK: SPAN,
+    KEEP_ALIVE: EVENT_TYPE,
+}
+FARTHEST = 100_000.0
+"""Scene pixels from the origin beyond which a number is no position: tens of frame widths."""
+LATEST = 2**62
+"""Unix ns beyond which a number is no time (the year 2116)."""
 
 SLICE, INSTANT_REFRESH_SLICE, SEQUENCE_PARAMETERS, PICTURE_PARAMETERS = 1, 5, 7, 8
 AGGREGATE, FRAGMENT = 24, 28
@@ -50,6 +63,10 @@ _NTP_EPOCH = 2_208_988_800
 
 class MalformedPacket(ValueError):
     """Bytes that are not what they should be. The message names the cause in a few words."""
+
+
+class UnknownSize(MalformedPacket):
+    """A payload of a size that no known version sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,17 @@ class GazePayload:
     worn: bool
 
 
+@dataclass(frozen=True, slots=True)
+class EventPayload:
+    """An eye event of type `kind`. Times in Unix ns of the phone, `centre` the mean gaze in scene
+    pixels; None where events of its type have none."""
+
+    kind: int
+    started: int | None = None
+    ended: int | None = None
+    centre: tuple[float, float] | None = None
+
+
 def parse_rtp(data: bytes) -> RtpPacket:
     """Read one RTP packet. Raises MalformedPacket."""
     if len(data) < _RTP.size:
@@ -121,15 +149,16 @@ def parse_rtp(data: bytes) -> RtpPacket:
 
 def parse_sender_report(data: bytes) -> SenderReport | None:
     """The sender report of an RTCP compound, None where it has none. Raises MalformedPacket."""
-    while data:
-        if len(data) < 4 or data[0] >> 6 != 2:
+    start = 0
+    while start < len(data):
+        if len(data) < start + 4 or data[start] >> 6 != 2:
             raise MalformedPacket("not RTCP version 2")
-        length = 4 + 4 * int.from_bytes(data[2:4], "big")
-        if len(data) < length:
+        end = start + 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+        if len(data) < end:
             raise MalformedPacket("cut inside an RTCP packet")
-        if data[1] == _SENDER_REPORT_TYPE:
-            return _sender_report(data[:length])
-        data = data[length:]
+        if data[start + 1] == _SENDER_REPORT_TYPE:
+            return _sender_report(data[start:end])
+        start = end
     return None
 
 
@@ -139,18 +168,46 @@ def _sender_report(data: bytes) -> SenderReport:
     fields = _SENDER_REPORT.unpack_from(data)
     source, seconds, fraction, timestamp, packets, octets = fields[3:]
     moment = (seconds - _NTP_EPOCH) * NANOSECONDS + ((fraction * NANOSECONDS + 2**31) >> 32)
+    if moment <= 0:
+        raise MalformedPacket("a time before 1970")
     return SenderReport(source, moment, timestamp, packets, octets)
 
 
 def parse_gaze(payload: bytes) -> GazePayload:
-    """Read a gaze payload of any known size. Raises MalformedPacket."""
+    """Read a gaze payload of any known size. Raises MalformedPacket, UnknownSize for another."""
     if len(payload) not in GAZE_SIZES:
-        raise MalformedPacket(f"gaze payload of an unknown size ({len(payload)} bytes)")
+        raise UnknownSize(f"gaze payload of an unknown size ({len(payload)} bytes)")
     x, y, worn = _GAZE.unpack_from(payload)
     if len(payload) == TWO_EYES_SIZE:
         *_, right_x, right_y = _GAZE_TWO_EYES.unpack(payload)
         x, y = (x + right_x) / 2, (y + right_y) / 2
+    _check_position(x, y)
     return GazePayload(x, y, worn == WORN)
+
+
+def parse_event(payload: bytes) -> EventPayload:
+    """Read an eye event of any known type. Raises MalformedPacket."""
+    if len(payload) < EVENT_TYPE.size:
+        raise MalformedPacket("shorter than an eye event's type")
+    (kind,) = EVENT_TYPE.unpack_from(payload)
+    layout = _EVENT_LAYOUTS.get(kind)
+    if layout is None or len(payload) != layout.size:
+        raise MalformedPacket(f"an eye event of type {kind} with {len(payload)} bytes")
+    times = layout.unpack(payload)[1:3]
+    if not all(0 < moment < LATEST for moment in times) or list(times) != sorted(times):
+        raise MalformedPacket("an eye event at no valid time")
+    if layout is not MOVEMENT:
+        return EventPayload(kind, *times)
+    values = layout.unpack(payload)[3:]
+    for x, y in zip(values[0:6:2], values[1:6:2], strict=True):
+        _check_position(x, y)
+    return EventPayload(kind, *times, centre=values[4:6])
+
+
+def _check_position(x: float, y: float) -> None:
+    """Raises MalformedPacket, also for what is not finite."""
+    if not (math.fabs(x) <= FARTHEST and math.fabs(y) <= FARTHEST):
+        raise MalformedPacket("not a valid position")
 
 
 def pack_gaze(x: float, y: float, worn: bool, size: int, eyes: tuple[float, ...] = ()) -> bytes:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import av
 from av.container import InputContainer
 
+from devices import bounds
 from devices.clock import Clock, SystemClock
+from devices.complaints import Complaints, reason
 from devices.device import Delivery, Device, DeviceCounts, DeviceError, DeviceInfo
 from devices.mailbox import Mailbox
 from devices.samples import GazeSample, SceneFrame
@@ -53,6 +55,12 @@ class WebcamDevice(Device):
             raise DeviceError(f"{self._source.name} has no video: choose a camera")
         stream = container.streams.video[0]
         size = stream.codec_context.width, stream.codec_context.height
+        if not bounds.is_size(*size):
+            container.close()
+            raise DeviceError(
+                f"{self._source.name} says that its pictures have {size[0]} x {size[1]} pixels:"
+                " choose another camera"
+            )
         rate = stream.average_rate
         self._mailbox = Mailbox()
         self._newest_frame = self._newest_gaze = None
@@ -93,6 +101,7 @@ class WebcamDevice(Device):
 
     def _film(self, container: InputContainer | None) -> None:
         """Read frames until the device is left; a camera that is gone is opened again."""
+        faults = Complaints(self._mailbox.note)
         while not self._leaving.is_set():
             try:
                 if container is None:
@@ -100,6 +109,8 @@ class WebcamDevice(Device):
                 self._read(container)
             except (av.FFmpegError, DeviceError):
                 pass  # the silence is told; what matters here is to try again
+            except Exception as error:
+                faults.add(f"webcam: {reason(error)}; opening it again", self.clock.now())
             if container is not None:
                 container.close()
                 container = None
@@ -121,10 +132,16 @@ class WebcamDevice(Device):
     def _point(self) -> None:
         """Gaze at a steady rate, and an eye on the camera's silence."""
         silence = SilenceWatch(self._mailbox)
+        faults = Complaints(self._mailbox.note)
         while not self._leaving.wait(1 / GAZE_RATE):
             now = self.clock.now()
-            position = self._pointer.position()
+            try:
+                position = self._pointer.position()
+            except Exception as error:
+                faults.add(f"gaze by {self._pointer.kind}: {reason(error)}", now)
+                continue
+            finally:
+                silence.look("frames", "webcam", self._heard_at, self._heard_at, now)
             x, y = position or (0.5, 0.5)
             self._mailbox.receive("gaze")
             self._mailbox.hand_in(GazeSample(now, now, x, y, worn=position is not None))
-            silence.look("frames", "webcam", self._heard_at, self._heard_at, now)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS
-from devices.device import Delivery, DeviceCounts
+from devices.device import Delivery, DeviceCounts, UnbalancedAccounts
 from devices.mailbox import ENDED
 from devices.samples import GazeSample, SceneFrame
 from runtime.answers.listeners import Listeners
@@ -224,7 +225,19 @@ class Reporter:
                 engine=conditions.engine,
             )
             self._listeners.tell(summary)
-            return summary
+        self._check_accounts(summary)
+        return summary
+
+    def _check_accounts(self, summary: SummaryRecord) -> None:
+        """Received = used + dropped, now that nothing waits. Where not, this program is at fault:
+        a line for the wearer, and the warning UnbalancedAccounts, which ends a test, never a run.
+        """
+        for noun, fact in (("frames", summary.frames), ("gaze", summary.gaze)):
+            missing = fact.received - fact.used - sum(fact.dropped.values())
+            if missing:
+                line = f"{noun}: {missing} of {fact.received} received are unaccounted for"
+                self._listeners.notice(f"{line}: please report this")
+                warnings.warn(line, UnbalancedAccounts, stacklevel=3)
 
     def _second(self, now: int, waiting: int) -> SecondRecord:
         tally = self._tally

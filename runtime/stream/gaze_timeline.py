@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
-from devices.bounds import NO_PLACE, is_place
+from devices.bounds import NO_PLACE, is_somewhere
 from devices.clock import NANOSECONDS
 from devices.samples import Blink, Fixation, GazeSample
 from runtime.stream.fixation_rules import FixationRule, FrameMark, GazeEvent
@@ -84,7 +84,7 @@ class GazeTimeline:
 
         This is the last door before the model: what is nowhere is dropped here, whoever let it in.
         """
-        if not _is_somewhere(event):
+        if not is_somewhere(event):
             if isinstance(event, GazeSample):
                 self.dropped[NO_PLACE] += 1
             return
@@ -161,13 +161,6 @@ class GazeTimeline:
         if self.is_awaited and not fresh:
             return GazeView((), gaze_at, False, state.closed_since)
         return GazeView(state.rule.active(moment, self._min_open), gaze_at, True)
-
-
-def _is_somewhere(event: GazeEvent) -> bool:
-    """Whether gaze or a fixation has a place; closed eyes need none."""
-    if isinstance(event, Fixation) or (isinstance(event, GazeSample) and event.worn):
-        return is_place(event.x, event.y)
-    return True
 
 
 def _order(event: GazeEvent) -> tuple[int, int]:

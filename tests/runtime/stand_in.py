@@ -29,7 +29,8 @@ class ListedDevice(Device):
         return DeviceInfo("listed", *self._size, 30.0, 200.0, min(frames), max(frames))
 
     def disconnect(self) -> None:
-        self._next = len(self._samples)
+        """What it did not deliver yet it has not received, either."""
+        del self._samples[self._next :]
 
     def counts(self) -> DeviceCounts:
         seen = self._samples[: self._next]

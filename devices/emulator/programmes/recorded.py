@@ -9,6 +9,7 @@ import numpy as np
 
 from devices.device import DeviceError
 from devices.emulator.programmes.programme import GazePoint, Picture, Programme
+from devices.printable import printable
 
 
 def load_recording(folder: Path) -> Programme:
@@ -22,6 +23,9 @@ def load_recording(folder: Path) -> Programme:
         raise DeviceError(
             f"{folder} is not a native Neon recording: {Path(error.filename).name} is missing"
         ) from None
+    except (OSError, ValueError, IndexError, av.FFmpegError) as error:
+        said = printable(str(error), 100)
+        raise DeviceError(f"the recording {folder} is damaged ({said}): copy it anew") from None
 
 
 def _load(folder: Path) -> Programme:
@@ -75,11 +79,11 @@ def parameter_sets(extradata: bytes) -> tuple[int, tuple[bytes, bytes]]:
 
 def split_units(data: bytes, length_size: int) -> tuple[bytes, ...]:
     """The NAL units of a packet in which each follows its length."""
-    units = []
-    while data:
-        end = length_size + int.from_bytes(data[:length_size], "big")
-        units.append(data[length_size:end])
-        data = data[end:]
+    units, start = [], 0
+    while start < len(data):
+        begin = start + length_size
+        start = begin + int.from_bytes(data[start:begin], "big")
+        units.append(data[begin:start])
     return tuple(units)
 
 

@@ -4,7 +4,7 @@ import pytest
 from playing_phone import MS, TOLERANCE, counts_add_up, playing, times_are_right
 
 from devices.device import StaleSample
-from devices.neon import supervision
+from devices.neon import stream
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
@@ -94,7 +94,7 @@ def test_nothing_is_believed_before_the_first_sender_report(card):
 
 
 def test_without_sender_reports_time_goes_on_and_it_says_so(card, monkeypatch):
-    monkeypatch.setattr(supervision, "REPORT_PATIENCE", 0.8)
+    monkeypatch.setattr(stream, "PATIENCE", 0.8)
     with playing(card, "report-missing") as watch:
         watch.wait(lambda: watch.said("no sender report"))
         assert not watch.gaze and not watch.frames

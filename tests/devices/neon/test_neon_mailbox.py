@@ -1,9 +1,13 @@
 """Bounded queues in which the newest win, with counts that add up."""
 
-import numpy as np
+import math
 
+import numpy as np
+import pytest
+
+from devices.device import UnbalancedAccounts
 from devices.mailbox import Mailbox
-from devices.samples import Blink, GazeSample, SceneFrame
+from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 
 PIXELS = np.zeros((2, 2, 3), np.uint8)
 
@@ -82,3 +86,57 @@ def test_what_nobody_collects_any_more_is_counted_as_dropped():
     counts = mailbox.counts().gaze
     assert (counts.received, counts.delivered, counts.dropped) == (3, 1, {"run ended": 2})
     assert mailbox.collect().samples == ()
+
+
+@pytest.mark.parametrize(
+    ("sample", "cause"),
+    [
+        (GazeSample(5, 9, math.nan, 0.5), "not a valid position"),
+        (GazeSample(5, 9, 0.5, -math.inf), "not a valid position"),
+        (GazeSample(5, 9, 11.0, 0.5), "not a valid position"),
+        (GazeSample(5, 9, 0.5, 0.5, confidence=math.nan), "not a valid confidence"),
+        (GazeSample(2**63, 9, 0.5, 0.5), "not a valid time"),
+        (GazeSample(-1, 9, 0.5, 0.5), "not a valid time"),
+        (SceneFrame(5, 2**70, 0, PIXELS), "not a valid time"),
+    ],
+)
+def test_numbers_that_are_none_end_at_the_door(sample, cause):
+    mailbox = Mailbox()
+    stream = "frames" if isinstance(sample, SceneFrame) else "gaze"
+    mailbox.receive(stream)
+    mailbox.hand_in(sample)
+    assert not mailbox.collect().samples
+    assert getattr(mailbox.counts(), stream).dropped == {cause: 1}
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        Fixation(5, 9, math.nan, 0.5, 1, 4, "device"),
+        Fixation(5, 9, 0.5, 0.5, 4, 1, "device"),
+        Blink(5, 9, 1, 2**62 - 1),
+        Blink(5, 9, -(2**63), 4),
+    ],
+)
+def test_events_that_can_not_be_end_at_the_door_too(sample):
+    mailbox = Mailbox()
+    mailbox.hand_in(sample)
+    assert not mailbox.collect().samples and mailbox.refused == 1
+
+
+def test_what_nobody_accounts_for_is_counted_said_and_ends_a_test():
+    mailbox = Mailbox()
+    for _ in range(3):
+        mailbox.receive("gaze")
+    mailbox.drop("gaze", "late")
+    with pytest.warns(UnbalancedAccounts, match="gaze: 2 samples are unaccounted for"):
+        mailbox.close()
+    assert mailbox.counts().gaze.dropped == {"late": 1, "run ended": 0, "unaccounted for": 2}
+
+
+def test_a_line_for_a_person_is_one_printable_line():
+    mailbox = Mailbox()
+    mailbox.note("battery \x1b[2J\nerror: forged " + "x" * 10_000)
+    (line,) = mailbox.collect().notices
+    assert line.startswith("battery \ufffd error: forged") and line.isprintable()
+    assert len(line) == 400

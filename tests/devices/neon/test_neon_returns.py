@@ -85,15 +85,20 @@ def test_a_user_who_does_not_poll_costs_no_more_memory(card):
         assert watch.device.clock.now() - frames[-1].captured_at < 200 * MS
 
 
-def test_a_device_that_failed_for_good_says_why_and_can_be_disconnected(card, monkeypatch):
+def test_a_defect_in_one_task_is_said_and_the_others_go_on(card, monkeypatch, capfd):
     def fail(*_):
         raise ValueError("a defect")
 
     with playing(card) as watch:
         watch.wait(lambda: watch.gaze)
         monkeypatch.setattr(watch.device._supervisor, "_look_at_loss", fail)
-        with pytest.raises(DeviceError, match="a defect"):
-            watch.run(2.0)
+        watch.wait(lambda: watch.said("a defect"))
+        watch.emulator.inject("reset")
+        watch.wait(lambda: watch.said("scene camera: the phone closed") and watch.said("gaze: the"))
+        frames, gaze = len(watch.frames), len(watch.gaze)
+        watch.wait(lambda: len(watch.frames) > frames + 10 and len(watch.gaze) > gaze + 50)
+        assert len(watch.said("a defect")) < 6
+    assert capfd.readouterr().err == ""
 
 
 def test_a_cancellation_that_a_library_swallows_does_not_hold_up_disconnecting(card, monkeypatch):

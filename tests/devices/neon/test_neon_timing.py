@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from devices.neon.timing import ClockOffset, Echo, StreamClock, offset_from
+from devices.neon.timing import ClockOffset, Echo, EchoFailed, StreamClock, offset_from, phone_time
 from devices.neon.wire import SenderReport
 
 SECOND = 1_000_000_000
@@ -124,3 +124,19 @@ def test_a_late_packet_keeps_its_capture_time():
     wire.run(START, START + SECOND)
     dated = wire.clock.date(wire.stamp(START + SECOND // 2), START + 4 * SECOND)
     assert abs(dated - START - SECOND // 2) < MS
+
+
+def test_a_packet_that_claims_to_be_older_than_can_be_is_not_dated():
+    wire = Wire()
+    wire.run(START, START + SECOND)
+    arrived_at = START + 20 * SECOND
+    wire.asked = 0
+    assert wire.clock.date(wire.stamp(arrived_at - 9 * SECOND), arrived_at) is not None
+    assert wire.clock.date(wire.stamp(arrived_at - 11 * SECOND), arrived_at) is None
+    assert wire.asked
+
+
+def test_an_echo_from_beyond_all_time_fails():
+    with pytest.raises(EchoFailed, match="have passed since 1970"):
+        phone_time(bytes(8) + b"\xff" * 8)
+    assert phone_time(bytes(8) + (1_700_000_000_000).to_bytes(8, "big")) == 1_700_000_000_000

@@ -131,3 +131,33 @@ def test_a_driver_that_dates_its_frames_is_believed_unless_it_makes_no_sense():
     assert captured_at(now - 20_000_000, now) == now - 20_000_000
     for stamp in (None, 5, now + 1, now - 3 * SECOND):
         assert captured_at(stamp, now) == now
+
+
+def test_a_defect_in_the_pointer_or_the_camera_ends_no_thread(monkeypatch, capfd):
+    mouse = Mouse((64, 48))
+    device = WebcamDevice(camera(), pointer=lambda size: mouse)
+    monkeypatch.setattr("devices.webcam.device.RETRY_SPACING", 0.05)
+    with device:
+        collect(device, 0.2)
+
+        def defect(*_):
+            raise RuntimeError("nobody thought of this")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(mouse, "position", defect)
+            patch.setattr(mouse, "show", defect)
+            notices, end = [], time.monotonic() + 0.5
+            while time.monotonic() < end:
+                notices += device.poll().notices
+                time.sleep(0.005)
+        mouse.at = (float("nan"), 0.5)
+        collect(device, 0.3)
+        mouse.at = (0.25, 0.75)
+        assert {type(s) for s in collect(device, 1.0)} == {GazeSample, SceneFrame}
+    assert any(line.startswith("webcam: RuntimeError") for line in notices)
+    assert any(line.startswith("gaze by mouse: RuntimeError") for line in notices)
+    counts = device.counts()
+    assert counts.gaze.dropped["not a valid position"] > 0
+    for each in (counts.frames, counts.gaze):
+        assert each.received == each.delivered + sum(each.dropped.values())
+    assert capfd.readouterr().err == ""

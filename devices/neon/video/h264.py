@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.neon import wire
-from devices.neon.bitstream import StreamParameters, Succession, starts_picture
 from devices.neon.sequence import Arrival
+from devices.neon.video.bitstream import (
+    ParameterSets,
+    Succession,
+    parameter_sets,
+    starts_picture,
+)
 
 _SLICES = (wire.SLICE, wire.INSTANT_REFRESH_SLICE)
+_SETS = (wire.SEQUENCE_PARAMETERS, wire.PICTURE_PARAMETERS)
+MOST_BYTES, MOST_UNITS = 2**21, 1000
+"""Of a picture; a key frame of a real Neon has 155 KB."""
+MOST_AHEAD = 2**16
+"""Bytes of units that come ahead of their picture."""
 LONGEST_INTERVAL = 0.3
 """Seconds from one picture to the next; after more, pictures may be missing."""
 
@@ -18,7 +28,8 @@ class CodedPicture:
     """One picture as received. `data` has start codes; None where packets of it are missing.
 
     `gap`: something is missing in it or before it, so that what it refers to may be missing too.
-    `arrived_at` is that of its last packet (Unix ns, host).
+    `arrived_at` is that of its last packet (Unix ns, host). `sets`: the parameter sets in force;
+    None before the first, without which no picture can be decoded.
     """
 
     timestamp: int
@@ -26,23 +37,33 @@ class CodedPicture:
     key: bool
     gap: bool
     data: bytes | None
+    sets: ParameterSets | None = None
 
 
 class Assembler:
-    """Collects the packets of a picture; hands it over with its last packet (the marker bit)."""
+    """Collects the packets of a picture; hands it over with its last packet (the marker bit).
 
-    def __init__(self, parameters: StreamParameters, rate: int) -> None:
-        """`rate`: RTP ticks per second."""
-        self._succession = Succession(parameters, round(LONGEST_INTERVAL * rate))
-        self._parameters = b""
+    `sets`: the parameter sets in force.
+    """
+
+    def __init__(self, sets: ParameterSets | None, rate: int) -> None:
+        """`sets` None: they come before the key frames. `rate`: RTP ticks per second."""
+        self._longest = round(LONGEST_INTERVAL * rate)
+        self._adopt(sets)
+        self._ahead = b""
         self._begin()
         self._gap = False
+
+    def _adopt(self, sets: ParameterSets | None) -> None:
+        self.sets = sets
+        self._succession = None if sets is None else Succession(sets.stream, self._longest)
 
     def _begin(self) -> None:
         self._units: list[bytearray] = []
         self._timestamp: int | None = None
         self._broken = False
         self._fragment_open = False
+        self._size = 0
 
     def push(self, arrival: Arrival) -> list[CodedPicture]:
         """Take the next packet in order; returns the pictures that it completes or gives up."""
@@ -56,7 +77,12 @@ class Assembler:
             self._gap = True
             self._broken = self._timestamp is not None
         self._timestamp = packet.timestamp
-        self._take(packet.payload)
+        self._size += len(packet.payload)
+        if self._size > MOST_BYTES or len(self._units) > MOST_UNITS:
+            self._units.clear()
+            self._broken, self._fragment_open = True, False
+        else:
+            self._take(packet.payload)
         if packet.marker:
             finished += self._finish(arrival.arrived_at)
         return finished
@@ -68,7 +94,7 @@ class Assembler:
         elif kind == wire.FRAGMENT:
             self._take_fragment(payload)
         elif kind == wire.AGGREGATE:
-            self._take_aggregate(payload[1:])
+            self._take_aggregate(payload)
         elif self._fragment_open or not 0 < kind < wire.AGGREGATE:
             self._broken = True
         else:
@@ -87,33 +113,55 @@ class Assembler:
         self._units[-1] += payload[2:]
         self._fragment_open = not ends
 
-    def _take_aggregate(self, rest: bytes) -> None:
-        while rest:
-            end = 2 + int.from_bytes(rest[:2], "big")
-            if len(rest) < end or end == 2:
+    def _take_aggregate(self, payload: bytes) -> None:
+        start = 1
+        while start < len(payload):
+            begin = start + 2
+            start = begin + int.from_bytes(payload[start:begin], "big")
+            if len(payload) < start or start == begin or len(self._units) > MOST_UNITS:
                 self._broken = True
                 return
-            self._units.append(bytearray(rest[2:end]))
-            rest = rest[end:]
+            self._units.append(bytearray(payload[begin:start]))
 
     def _finish(self, arrived_at: int) -> list[CodedPicture]:
         units, timestamp = self._units, self._timestamp
         broken = self._broken or self._fragment_open or not units
         slices = [unit for unit in units if unit[0] & 0x1F in _SLICES]
         self._begin()
+        key = bool(slices) and slices[0][0] & 0x1F == wire.INSTANT_REFRESH_SLICE
+        broken = broken or not self._take_sets(units, key or not slices)
         if not slices and not broken:
             # Parameter sets of their own belong to the picture that follows.
-            self._parameters += _stream(units)
+            self._ahead += _stream(units)
+            if len(self._ahead) > MOST_AHEAD:
+                self._ahead, self._gap = b"", True
             return []
         broken = broken or not starts_picture(slices[0]) or not self._follows(slices[0], timestamp)
-        key = bool(slices) and slices[0][0] & 0x1F == wire.INSTANT_REFRESH_SLICE
-        data = None if broken else self._parameters + _stream(units)
-        picture = CodedPicture(timestamp, arrived_at, key, self._gap or broken, data)
-        self._parameters, self._gap = b"", False
+        data = None if broken else self._ahead + _stream(units)
+        picture = CodedPicture(timestamp, arrived_at, key, self._gap or broken, data, self.sets)
+        self._ahead, self._gap = b"", False
         return [picture]
+
+    def _take_sets(self, units: list[bytearray], may_change: bool) -> bool:
+        """Note parameter sets that come with the pictures; False where they make no sense, or
+        change (`may_change`: they may) in the middle of what refers to the ones before."""
+        sent = [unit for unit in units if unit[0] & 0x1F in _SETS]
+        if not sent:
+            return True
+        try:
+            sets = parameter_sets(sent, self.sets)
+        except wire.MalformedPacket:
+            return False
+        if sets == self.sets:
+            return True
+        if may_change:
+            self._adopt(sets)
+        return may_change
 
     def _follows(self, unit: bytearray, timestamp: int) -> bool:
         """Note a hole in the succession of pictures; False where the header makes no sense."""
+        if self._succession is None:
+            return True
         try:
             self._gap |= not self._succession.follows(unit, timestamp)
         except wire.MalformedPacket:

@@ -12,10 +12,10 @@ from devices.emulator.link import Link
 from devices.emulator.programmes.drawn import draw_test_card
 from devices.emulator.programmes.recorded import load_recording
 from devices.emulator.programmes.truth import Truth
-from devices.neon.bitstream import parse_parameters
-from devices.neon.decoding import CorruptPicture, Decoder
-from devices.neon.h264 import Assembler
 from devices.neon.sequence import Arrival, Sequencer
+from devices.neon.video.bitstream import parameter_sets, parse_parameters
+from devices.neon.video.decoding import CorruptPicture, Decoder
+from devices.neon.video.h264 import Assembler
 from devices.neon.wire import START_CODE, RtpPacket
 
 MS = 1_000_000
@@ -51,7 +51,7 @@ def in_order(programme):
 
 def assembler_of(programme):
     # Stamps count pictures here: a tick is 1/30 s.
-    return Assembler(parse_parameters(programme.parameters[0]), rate=30)
+    return Assembler(parameter_sets(programme.parameters), rate=30)
 
 
 def assemble(arrivals, programme=None):
@@ -109,8 +109,8 @@ def test_a_missing_first_slice_of_several_is_noticed():
     assert assemble([Arrival(whole[1], 0, gap=True)])[0].data is None
 
 
-def test_parameter_sets_sent_as_a_picture_of_their_own_belong_to_the_next():
-    sps, pps, key = b"\x67\x42", b"\x68\xce", b"\x65\x88\x80"
+def test_parameter_sets_sent_as_a_picture_of_their_own_belong_to_the_next(card):
+    (sps, pps), key = card.parameters, b"\x65\x88\x80"
     aggregate = b"\x18" + b"".join(len(u).to_bytes(2, "big") + u for u in (sps, pps))
     sent = [RtpPacket(96, 0, 5, 1, True, aggregate), RtpPacket(96, 1, 5, 1, True, key)]
     pictures = assemble([Arrival(p, 0, gap=False) for p in sent])

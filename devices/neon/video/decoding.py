@@ -11,14 +11,18 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.clock import Clock, SystemClock
+from devices.complaints import Complaints, reason
 from devices.mailbox import ENDED, Mailbox
 from devices.neon import wire
-from devices.neon.h264 import CodedPicture
+from devices.neon.video.bitstream import ParameterSets
+from devices.neon.video.h264 import CodedPicture
 from devices.samples import SceneFrame
 
 INCOMPLETE = "packet loss"
 NO_KEY_FRAME = "waiting for a key frame"
 CORRUPT = "corrupt"
+NO_PARAMETERS = "no H.264 parameters yet"
 UNDATED = "clock not known"
 BEHIND = "decoder behind"
 
@@ -60,7 +64,7 @@ class Decoder:
 
 @dataclass(frozen=True, slots=True)
 class _NewStream:
-    parameters: tuple[bytes, ...]
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,15 @@ class VideoThread:
         mailbox: Mailbox,
         decoder: Callable[[tuple[bytes, ...]], Decoder] = Decoder,
         limit: int = 45,
+        clock: Clock | None = None,
     ) -> None:
         """`limit`: pictures that wait for the decoder; beyond it they are dropped."""
         self._mailbox = mailbox
+        self._clock = clock or SystemClock()
+        self._faults = Complaints(mailbox.note)
         self._new_decoder = decoder
-        self._parameters: tuple[bytes, ...] = ()
         self._decoder: Decoder | None = None
+        self._sets: ParameterSets | None = None  # that the decoder knows
         self._limit = limit
         self._queue: queue.SimpleQueue[_NewStream | _Dated | None] = queue.SimpleQueue()
         self._skipped = False
@@ -104,9 +111,9 @@ class VideoThread:
         while not self._queue.empty():
             self._forget(self._queue.get())
 
-    def begin_stream(self, parameters: tuple[bytes, ...]) -> None:
+    def begin_stream(self) -> None:
         """A new connection: decode anew, from the next key frame on."""
-        self._queue.put(_NewStream(parameters))
+        self._queue.put(_NewStream())
 
     def take(self, picture: CodedPicture, captured_at: int | None) -> None:
         """Queue a received picture; `captured_at` (Unix ns, host) None where it is not known."""
@@ -124,18 +131,26 @@ class VideoThread:
             if self._stopping:
                 self._forget(entry)
             elif isinstance(entry, _NewStream):
-                self._parameters = entry.parameters
-                self._decoder = self._new_decoder(entry.parameters)
-                self._needs_key = True
+                self._begin_anew()
             else:
                 self._process(entry)
+
+    def _begin_anew(self) -> None:
+        self._decoder = self._sets = None
+        self._needs_key = True
 
     def _forget(self, entry: _NewStream | _Dated | None) -> None:
         if isinstance(entry, _Dated):
             self._mailbox.drop("frames", ENDED, entry.captured_at)
 
     def _process(self, entry: _Dated) -> None:
-        cause, pixels = self._decoded(entry)
+        try:
+            cause, pixels = self._decoded(entry)
+        except Exception as error:
+            # The thread goes on, whatever a picture does to the decoder.
+            self._begin_anew()
+            self._faults.add(f"scene camera: {reason(error)}", self._clock.now())
+            cause, pixels = CORRUPT, None
         if cause is not None:
             self._mailbox.drop("frames", cause, entry.captured_at)
         elif entry.captured_at is None:
@@ -152,13 +167,19 @@ class VideoThread:
             self._needs_key = True
         if picture.data is None:
             return INCOMPLETE, None
+        if picture.sets is None:
+            return NO_PARAMETERS, None
         if self._needs_key and not picture.key:
             return NO_KEY_FRAME, None
+        if self._decoder is None or self._sets != picture.sets:
+            self._decoder, self._sets = self._new_decoder(picture.sets.units), picture.sets
         try:
             pixels = self._decoder.decode(picture.data)
         except CorruptPicture:
-            self._needs_key = True
-            self._decoder = self._new_decoder(self._parameters)
+            self._begin_anew()
+            return CORRUPT, None
+        if pixels.shape[1::-1] != picture.sets.size:
+            self._begin_anew()
             return CORRUPT, None
         self._needs_key = False
         return None, pixels

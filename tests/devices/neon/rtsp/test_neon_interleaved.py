@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from devices.neon.interleaved import InterleavedParser
+from devices.neon.rtsp.interleaved import Interleaved, InterleavedParser
 
 ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nContent-Length: 4\r\n\r\nbody"
 ERROR = b"RTSP/1.0 400 Bad Request\r\n\r\n"
@@ -19,10 +19,10 @@ def read(parser, data, step):
     out = []
     for start in range(0, len(data), step):
         for message in parser.parse(data[start : start + step]):
-            if message.type == "binary":
-                out.append((message.id, message.data))
+            if isinstance(message, Interleaved):
+                out.append((message.channel, message.data))
             else:
-                out.append((message.status, message.data))
+                out.append((message.status, message.body))
     return out
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from devices.emulator.programmes.drawn import draw_test_card
 from devices.mailbox import Mailbox
-from devices.neon.decoding import Decoder, VideoThread
-from devices.neon.h264 import CodedPicture
-from devices.neon.session import SessionFailed, _description, stream_parameters
+from devices.neon.video.bitstream import parameter_sets
+from devices.neon.video.decoding import Decoder, VideoThread
+from devices.neon.video.h264 import CodedPicture
 from devices.neon.wire import START_CODE
 
 MS = 1_000_000
@@ -22,9 +22,10 @@ def card():
 
 
 def pictures(card):
+    sets = parameter_sets(card.parameters)
     for index, picture in enumerate(card.pictures):
         data = b"".join(START_CODE + unit for unit in picture.units)
-        yield CodedPicture(index, index * MS, index % 10 == 0, False, data)
+        yield CodedPicture(index, index * MS, index % 10 == 0, False, data, sets)
 
 
 def wait(condition):
@@ -45,7 +46,7 @@ def test_a_decoder_that_is_too_slow_drops_and_resumes_with_a_key_frame(card):
     video = VideoThread(mailbox, Slow, limit=5)
     video.start()
     try:
-        video.begin_stream(card.parameters)
+        video.begin_stream()
         sent = list(pictures(card))
         for picture in sent[:12]:
             video.take(picture, picture.arrived_at + 1)
@@ -72,7 +73,7 @@ def test_pictures_without_a_date_are_decoded_for_those_that_follow(card):
     video = VideoThread(mailbox)
     video.start()
     try:
-        video.begin_stream(card.parameters)
+        video.begin_stream()
         for picture in pictures(card):
             video.take(picture, None if picture.timestamp < 5 else picture.arrived_at)
         wait(lambda: mailbox.counts().frames.dropped["clock not known"] == 5)
@@ -82,20 +83,3 @@ def test_pictures_without_a_date_are_decoded_for_those_that_follow(card):
         video.stop()
     assert [frame.index for frame in frames] == list(range(5, 30))
     assert all(frame.pixels.dtype == np.uint8 for frame in frames)
-
-
-def test_the_video_is_found_beside_the_microphone():
-    audio = {"type": "audio", "attributes": {"rtpmap": {"clockRate": 8000, "pt": 97}}}
-    fmtp = {"sprop-parameter-sets": "Z0KAH9oBkAl6agAMAA2hQmo=,aM4G8g=="}
-    video = {"type": "video", "attributes": {"rtpmap": {"clockRate": 90000, "pt": 96}}}
-    video["attributes"]["fmtp"] = fmtp
-    description = _description({"medias": [audio, video]})
-    assert (description.rate, description.payload_type) == (90000, 96)
-    parameters = stream_parameters(description)
-    assert (parameters.width, parameters.height) == (1600, 1200)
-
-
-@pytest.mark.parametrize("sdp", [{}, {"medias": []}, {"medias": [{"type": "video"}]}])
-def test_descriptions_that_make_no_sense_are_refused(sdp):
-    with pytest.raises(SessionFailed):
-        _description(sdp)

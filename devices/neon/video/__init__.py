@@ -1,0 +1,1 @@
+"""The scene camera's video: from packets to whole pictures to frames."""
