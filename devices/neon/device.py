@@ -20,10 +20,12 @@ from devices.neon.session import SessionFailed, Transport
 from devices.neon.streams import EventStream, GazeStream, Stream, WorldStream
 from devices.neon.supervision import Supervisor
 from devices.neon.undistortion import Lens
+from devices.optics import INVISIBLE_FIELD, NEON_FIELD
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
 OPENING_TIMEOUT = 2.8
+FIELDS = {wire.NEON_HARDWARE: NEON_FIELD, wire.INVISIBLE_HARDWARE: INVISIBLE_FIELD}
 MODELS = {wire.NEON_HARDWARE: "Neon", wire.INVISIBLE_HARDWARE: "Invisible"}
 FRAME_RATE = 30.0
 GAZE_RATES = {wire.NEON_HARDWARE: 200.0, wire.INVISIBLE_HARDWARE: 120.0}
@@ -200,6 +202,7 @@ class NeonDevice(Device):
             frame_rate=FRAME_RATE,
             gaze_rate=GAZE_RATES.get(status.hardware),
             detects_fixations=None in streams,
+            field_of_view=FIELDS.get(status.hardware),
         )
 
     def _ask_for_echo(self) -> None:

@@ -164,7 +164,7 @@ def _add_watching(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--gaze", choices=("yes", "none"), default="yes")
     group.add_argument(
         "--fixations",
-        choices=("dispersion", "velocity", "device"),
+        choices=("adaptive", "dispersion", "velocity", "device"),
         help="how fixations are found (default: as the bundle says)",
     )
     group.add_argument("--window", type=WINDOW, metavar="SECONDS", help="what is remembered")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devices.clock import NANOSECONDS
 from devices.samples import Blink, Fixation, GazeSample
-from runtime.stream.fixation_rules import FixationRule, FrameMark, GazeEvent
+from runtime.stream.segments import FixationRule, FrameMark, GazeEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class GazeTimeline:
         self.used = 0
         self.dropped: Counter[str] = Counter()
         self.is_awaited = rule.needs_gaze
+        self.follows_scene = rule.follows_scene
         self._min_open = min_open
         self._age_limit = round(gaze_age_limit * NANOSECONDS)
         self._settled_at = 0
@@ -79,11 +80,16 @@ class GazeTimeline:
         return len(self._events)
 
     def add(self, event: GazeEvent) -> None:
-        """Take what was captured; what comes too late to change anything is counted as late."""
+        """Take what was captured. Gaze that comes too late to change anything is counted as late.
+
+        An event of the eyes that comes late still says what lasts: it is known from now on.
+        """
         if event.captured_at < self._settled_at:
             if isinstance(event, GazeSample):
                 self.dropped["late"] += 1
-            return
+            if not isinstance(event, Fixation | Blink):
+                return
+            event = replace(event, captured_at=self._settled_at)
         if isinstance(event, GazeSample):
             self.used += 1
         place = bisect_right(self._events, _order(event), key=_order)
@@ -113,7 +119,7 @@ class GazeTimeline:
             begun = frozenset(fixation.started_at for fixation in view.fixations)
             if begun - self._begun:
                 moments.append(event.captured_at)
-            self._begun = begun
+            self._begun = begun or self._begun
         self._guarded_at = max(self._guarded_at, until + 1)
         return moments
 
