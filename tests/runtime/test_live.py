@@ -70,7 +70,7 @@ def test_gaze_changes_what_a_real_recording_is_answered(tiny_folder, shared_data
     assert max(differences) > 1e-4
 
 
-@pytest.mark.parametrize("rule", ["velocity", "dispersion", "device"])
+@pytest.mark.parametrize("rule", ["adaptive", "velocity", "dispersion", "device"])
 @pytest.mark.parametrize("protocol", ["causal", "released"])
 def test_every_rule_and_protocol_answers(tiny_folder, tmp_path, rule, protocol):
     recording = draw_cloud(tmp_path / "cloud", frames=60, gaze=400).path
