@@ -159,6 +159,8 @@ class DeviceRule(SegmentRule):
 
     def feed(self, event: GazeEvent) -> Fixation | None:
         if isinstance(event, Fixation):
+            if event.started_at > event.captured_at:
+                return None  # nothing is known of the future
             return self._onset(event) if event.ended_at is None else self._end(event)
         expired = self._expire(event.captured_at)
         if isinstance(event, GazeSample):
@@ -197,8 +199,6 @@ class DeviceRule(SegmentRule):
     def _onset(self, event: Fixation) -> Fixation | None:
         """A fixation began: its centre is that of its gaze, and until there is some, as told."""
         segment = self._segment
-        if event.started_at > event.captured_at:
-            return None
         if segment is not None and event.started_at <= segment.first.captured_at:
             return None
         closed = self._close(event.started_at)
