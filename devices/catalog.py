@@ -19,7 +19,8 @@ class DeviceOptions:
     `path`: a recording; `fixations`: where the fixation file of a plain video lies; `fast`: don't
     wait for real time. `address`, `port`: where a live device is found. `transport`: of a Neon's
     streams, None for UDP until packets are lost. `undistort`: a Neon's gaze as an ideal camera
-    would see it. `seed`, `seconds`: of a synthetic wearer.
+    would see it. `confidence`: gaze of a Core below it is none, None for Capture's own limit.
+    `seed`, `seconds`: of a synthetic wearer.
     """
 
     path: Path | None = None
@@ -29,6 +30,7 @@ class DeviceOptions:
     port: int | None = None
     transport: Literal["udp", "tcp"] | None = None
     undistort: bool = False
+    confidence: float | None = None
     seed: int = 0
     seconds: float | None = None
 
@@ -74,8 +76,10 @@ def _neon(options: DeviceOptions) -> Device:
 
 def _core(options: DeviceOptions) -> Device:
     from devices.core.device import CoreDevice
+    from devices.core.messages import LEAST_CONFIDENCE
 
-    return CoreDevice(options.address, options.port)
+    least = LEAST_CONFIDENCE if options.confidence is None else options.confidence
+    return CoreDevice(options.address, options.port, confidence=least)
 
 
 def _webcam(options: DeviceOptions) -> Device:

@@ -33,7 +33,9 @@ class DeviceInfo:
 
     Rates are nominal, in Hz, None where unknown. `starts_at` and `ends_at` (Unix ns) bound what can
     be captured: None where a live stream has no such bound. `gaze_from` says where gaze comes from
-    when it is no eye tracker ("mouse", "centre", "fixation file"), else None.
+    when it is no eye tracker ("mouse", "centre", "fixation file"), else None. `detects_fixations`:
+    whether its own fixations are among the samples. `field_of_view`: of the scene camera, across
+    and down, in degrees; None where unknown.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DeviceInfo:
     ends_at: int | None = None
     gaze_from: str | None = None
     detects_fixations: bool = False
+    field_of_view: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-FixationSource = Literal["device", "file", "dispersion", "velocity"]
+FixationSource = Literal["device", "file", "dispersion", "velocity", "adaptive"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     live.add_argument("--window", type=WINDOW, default=30.0, metavar="S", help="seconds remembered")
     live.add_argument("--min-open", type=numbers.number(0, 60), default=0.1, metavar="S")
     live.add_argument("--max-new-tokens", type=numbers.whole(1), default=64, metavar="N")
-    live.add_argument("--fixations", choices=("dispersion", "velocity", "device"), default=None)
+    live.add_argument(
+        "--fixations", choices=("adaptive", "dispersion", "velocity", "device"), default=None
+    )
     parser.add_argument(
         "--parity-memory",
         type=numbers.number(0),
@@ -213,7 +215,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         live_height=height,
         live_width=width,
         window=options.window,
-        fixation_rule=options.fixations or "velocity",
+        fixation_rule=options.fixations or "adaptive",
         min_open=options.min_open,
         max_new_tokens=options.max_new_tokens,
     )

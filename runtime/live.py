@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
@@ -68,7 +69,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     choice = choose_engine(options.engine, bundle, Machine.here(), profile)
     screen.notice(f"engine   {choice.line}")
     models = Models(bundle, choice.load)
-    with device as info:
+    with device as told:
+        info = replace(told, field_of_view=options.field or told.field_of_view)
         chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, run_span(options, device, info))
         listeners = Listeners()
@@ -222,6 +224,7 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
         address=options.address,
         transport=options.transport,
         undistort=options.undistort,
+        confidence=options.confidence,
         seed=options.seed,
         seconds=options.seconds,
     )

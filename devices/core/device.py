@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from devices.address import split_address
 from devices.clock import Clock, SystemClock
+from devices.core.messages import LEAST_CONFIDENCE
 from devices.device import Delivery, Device, DeviceCounts, DeviceError, DeviceInfo
 from devices.mailbox import Mailbox
 
@@ -27,15 +28,17 @@ class CoreDevice(Device):
         address: str | None = None,
         port: int | None = None,
         *,
+        confidence: float = LEAST_CONFIDENCE,
         clock: Clock | None = None,
     ) -> None:
         """`address`: of the computer on which Capture runs, None for this one, or "host:port";
-        `port`: of Capture's requests, 50020 unless given. Raises DeviceError for an address that
-        can't be read.
+        `port`: of Capture's requests, 50020 unless given. `confidence`: gaze below it is none.
+        Raises DeviceError for an address that can't be read.
         """
         super().__init__()
         self.clock = clock or SystemClock()
         self._address, self._port = split_address(address or "127.0.0.1", port or REQUEST_PORT)
+        self._confidence = confidence
         self._mailbox = Mailbox()
         self._listener: Listener | None = None
 
@@ -52,7 +55,9 @@ class CoreDevice(Device):
             ) from None
         self._mailbox = Mailbox()
         self._newest_frame = self._newest_gaze = None
-        self._listener = Listener(self._address, self._port, self._mailbox, self.clock)
+        self._listener = Listener(
+            self._address, self._port, self._mailbox, self.clock, self._confidence
+        )
         try:
             width, height = self._listener.start()
         except CaptureSilent as error:

@@ -5,6 +5,7 @@ Frames have a thread of their own because decoding one would hold up the gaze be
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -24,9 +25,11 @@ from devices.samples import SceneFrame
 from devices.silence import SilenceWatch
 
 REQUEST_TIMEOUT = 1.0
-FIRST_FRAME_TIMEOUT = 1.5
+FIRST_FRAME_TIMEOUT = 2.0
 LOOK_SPACING = 0.02
 CLOCK_SPACING = 1.0
+FORMAT_PATIENCE = 0.45
+"""Seconds without a frame after which the next format is asked for."""
 GIVE_UP = 1.5
 """Seconds without a message after which Capture is asked anew where it publishes."""
 FRAMES_KEPT = 3
@@ -40,7 +43,10 @@ NOUNS: Mapping[Lane, str] = {"frames": "scene camera", "gaze": "gaze"}
 class Listener:
     """Listens from `start` to `stop`, and finds Capture again when it was restarted."""
 
-    def __init__(self, address: str, port: int, mailbox: Mailbox, clock: Clock) -> None:
+    def __init__(
+        self, address: str, port: int, mailbox: Mailbox, clock: Clock, confidence: float
+    ) -> None:
+        """`confidence`: below it there is no gaze."""
         self._address, self._port = address, port
         self._mailbox = mailbox
         self._clock = clock
@@ -54,6 +60,9 @@ class Listener:
         self._heard_at: dict[Lane, int] = {}
         self._silence = SilenceWatch(mailbox)
         self._gaze_faults, self._frame_faults = (Complaints(mailbox.note) for _ in NOUNS)
+        self._confidence = confidence
+        self._blinks = messages.Blinks()
+        self._formats = itertools.cycle(messages.FRAME_FORMATS)
         self._index = 0
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -109,12 +118,20 @@ class Listener:
     def _open(self, requests: Requests) -> Subscription:
         port = requests.subscription_port()
         self._pupil_clock = requests.clock(self._clock)
-        requests.notify(messages.START_FRAMES)
+        for notification in messages.START_DETECTORS:
+            requests.notify(notification)
+        self._ask_for_frames(requests)
         now = self._clock.now()
         self._heard_at = dict.fromkeys(NOUNS, now) | self._heard_at
         self._publishing_port = port
-        topics = (messages.GAZE_TOPIC, messages.FIXATION_TOPIC)
+        topics = (messages.GAZE_TOPIC, messages.FIXATION_TOPIC, messages.BLINK_TOPIC)
         return Subscription(self._context, self._address, port, topics, 1000, MOST_DATUM)
+
+    def _ask_for_frames(self, requests: Requests) -> None:
+        """Ask for frames, each time in another format: cameras differ in what they have."""
+        for notification in messages.frames_asked(next(self._formats)):
+            requests.notify(notification)
+        self._asked_at = self._clock.now()
 
     def _listen(self, requests: Requests, subscription: Subscription) -> None:
         """Until Capture is silent for too long or the device is left."""
@@ -128,6 +145,9 @@ class Listener:
             doubted, self._clock_doubted = self._clock_doubted, False
             if doubted or now - clock_at > CLOCK_SPACING * NANOSECONDS:
                 self._pupil_clock, clock_at = requests.clock(self._clock), self._clock.now()
+            framed_at = max(self._asked_at, self._heard_at["frames"])
+            if now - framed_at > FORMAT_PATIENCE * NANOSECONDS:
+                self._ask_for_frames(requests)
             if now - max(opened_at, *self._heard_at.values()) > GIVE_UP * NANOSECONDS:
                 return
 
@@ -142,7 +162,10 @@ class Listener:
             if captured_at is None:
                 sample = None
             elif is_gaze:
-                sample = messages.gaze_sample(message, captured_at, arrived_at)
+                least = self._confidence
+                sample = messages.gaze_sample(message, captured_at, arrived_at, least)
+            elif topic.startswith(messages.BLINK_TOPIC):
+                sample = self._blinks.take(message, captured_at, arrived_at)
             else:
                 sample = messages.fixation(message, captured_at, arrived_at)
         except BadMessage:

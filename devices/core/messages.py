@@ -18,14 +18,21 @@ from PIL import Image
 
 from devices import bounds
 from devices.clock import NANOSECONDS
-from devices.samples import Fixation, GazeSample
+from devices.core.planes import rgb_from_planes
+from devices.samples import Blink, Fixation, GazeSample
 
 GAZE_TOPIC, FRAME_TOPIC, FIXATION_TOPIC = "gaze.", "frame.world", "fixation"
-START_FRAMES = {
-    "subject": "start_plugin",
-    "name": "Frame_Publisher",
-    "args": {"format": "jpeg"},
-}
+BLINK_TOPIC = "blinks"
+FRAME_FORMATS = ("jpeg", "bgr", "yuv", "gray")
+"""In the order in which a camera is asked for them: not every one gives JPEG."""
+LEAST_CONFIDENCE = 0.6
+"""Of gaze, unless told otherwise: Capture's own."""
+START_DETECTORS = tuple(
+    {"subject": "start_plugin", "name": name, "args": {}}
+    for name in ("Fixation_Detector", "Blink_Detection")
+)
+"""Capture leaves those alone that run already."""
+LONGEST_BLINK = 60 * NANOSECONDS
 FUTURE = NANOSECONDS // 50
 """Samples from farther ahead show that Pupil's clock was set."""
 LONGEST_DELAY = 10 * NANOSECONDS
@@ -81,15 +88,29 @@ def pupil_seconds(message: Mapping[str, Any]) -> float:
     return number(message, "timestamp", LATEST_SECONDS)
 
 
-def gaze_sample(message: Mapping[str, Any], captured_at: int, arrived_at: int) -> GazeSample:
-    """A gaze datum. Raises BadMessage."""
+def frames_asked(frame_format: str) -> tuple[Mapping[str, Any], ...]:
+    """The notifications that start Capture's Frame Publisher, and that set its format."""
+    start = {"subject": "start_plugin", "name": "Frame_Publisher", "args": {"format": frame_format}}
+    return start, {"subject": "frame_publishing.set_format", "format": frame_format}
+
+
+def gaze_sample(
+    message: Mapping[str, Any],
+    captured_at: int,
+    arrived_at: int,
+    least: float = LEAST_CONFIDENCE,
+) -> GazeSample:
+    """A gaze datum; below the confidence `least` there is no gaze. Raises BadMessage."""
     x, y = from_bottom_left(message.get("norm_pos"))
     confidence = min(max(number(message, "confidence", most=2.0), 0.0), 1.0)
-    return GazeSample(captured_at, arrived_at, x, y, confidence=confidence)
+    return GazeSample(captured_at, arrived_at, x, y, confidence >= least, confidence)
 
 
 def fixation(message: Mapping[str, Any], started_at: int, arrived_at: int) -> Fixation:
-    """A fixation of Capture's detector; its `duration` is in ms. Raises BadMessage."""
+    """A fixation as far as Capture's detector has it; `duration` is in ms. Raises BadMessage.
+
+    While one lasts, Capture says it again and again, each time over its newest gaze.
+    """
     x, y = from_bottom_left(message.get("norm_pos"))
     duration = number(message, "duration", LONGEST_FIXATION)
     if duration < 0:
@@ -98,14 +119,35 @@ def fixation(message: Mapping[str, Any], started_at: int, arrived_at: int) -> Fi
     return Fixation(ended_at, arrived_at, x, y, started_at, ended_at, "device")
 
 
+class Blinks:
+    """Puts the blinks of Capture's detector together: it says when one begins and when it ends."""
+
+    def __init__(self) -> None:
+        self._began_at: int | None = None
+
+    def take(self, message: Mapping[str, Any], at: int, arrived_at: int) -> Blink | None:
+        """Take a message dated `at` (Unix ns); returns the blink that it ends."""
+        kind, began_at = message.get("type"), self._began_at
+        if kind == "onset":
+            self._began_at = at
+        elif kind == "offset":
+            self._began_at = None
+            if began_at is not None and 0 < at - began_at <= LONGEST_BLINK:
+                return Blink(at, arrived_at, began_at, at)
+        return None
+
+
 def pixels(message: Mapping[str, Any], data: bytes) -> NDArray[np.uint8]:
-    """A frame, uint8 RGB (height, width, 3), from JPEG, BGR or grey. Raises BadMessage."""
+    """A frame, uint8 RGB (height, width, 3), from a known format. Raises BadMessage."""
     kind = message.get("format")
     try:
         if kind == "jpeg":
             return _jpeg(data)
         if kind in ("bgr", "gray"):
             return _plain(message, data, channels=3 if kind == "bgr" else 1)
+        if kind == "yuv":
+            width, height = _sides(message)
+            return rgb_from_planes(np.frombuffer(data, np.uint8), width, height)
     except BadMessage:
         raise
     except Exception as error:
@@ -121,10 +163,15 @@ def _jpeg(data: bytes) -> NDArray[np.uint8]:
 
 
 def _plain(message: Mapping[str, Any], data: bytes, channels: int) -> NDArray[np.uint8]:
-    width, height = (round(number(message, name, bounds.MOST_SIDE)) for name in ("width", "height"))
-    _check_size(width, height)
+    width, height = _sides(message)
     flat = np.frombuffer(data, np.uint8).reshape(height, width, channels)
     return np.ascontiguousarray(np.broadcast_to(flat[..., ::-1], (height, width, 3)))
+
+
+def _sides(message: Mapping[str, Any]) -> tuple[int, int]:
+    width, height = (round(number(message, name, bounds.MOST_SIDE)) for name in ("width", "height"))
+    _check_size(width, height)
+    return width, height
 
 
 def _check_size(width: int, height: int) -> None:

@@ -24,7 +24,8 @@ class PupilCapture:
 
     Sample number i of a stream is captured at `started_at + i / rate` (Unix ns of `clock`); Pupil's
     own clock is behind that by `offset` (ns) and can be set by assigning it. `paused` streams
-    ("gaze", "frames") send nothing. `frame_format`: jpeg, bgr or gray.
+    ("gaze", "frames") send nothing. `frame_format`: jpeg, bgr, yuv or gray; as it stands, or, if
+    `camera_has` lists formats, only while the one of those that was asked for last is listed.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class PupilCapture:
         frame_format: str = "jpeg",
         size: tuple[int, int] = (96, 64),
         port: int | None = None,
+        camera_has: tuple[str, ...] = (),
     ) -> None:
         """`size` is (width, height); `port` None: any free one."""
         self.clock = clock or SystemClock()
@@ -41,6 +43,7 @@ class PupilCapture:
         self.offset = offset
         self.paused: set[str] = set()
         self._format = frame_format
+        self._camera_has = camera_has
         self._width, self._height = size
         self._wanted_port = port
         self._stop = threading.Event()
@@ -105,14 +108,20 @@ class PupilCapture:
         elif parts == [b"t"]:
             self._requests.send_string(repr(self._pupil_time(self.clock.now())))
         elif parts[0].startswith(b"notify."):
+            self._hear(msgpack.unpackb(parts[1], raw=False))
             self._requests.send_string("Notification received.")
         else:
             self._requests.send_string("Unknown command.")
 
+    def _hear(self, notification: dict[str, Any]) -> None:
+        if self._camera_has and notification["subject"] == "frame_publishing.set_format":
+            self._format = notification["format"]
+
     def _publish(self, stream: str, index: int, rate: int) -> None:
         seconds = self._pupil_time(self.started_at + index * NANOSECONDS // rate)
         if stream == "frames":
-            self._send("frame.world", *self._frame_message(index, seconds))
+            if not self._camera_has or self._format in self._camera_has:
+                self._send("frame.world", *self._frame_message(index, seconds))
             return
         x, y = self.gaze(index)
         message = {"norm_pos": [x, 1.0 - y], "confidence": 0.9, "timestamp": seconds}
@@ -124,7 +133,11 @@ class PupilCapture:
 
     def _frame_message(self, index: int, seconds: float) -> tuple[dict[str, Any], bytes]:
         pixels = self.frame(index)
-        data = {"bgr": pixels[..., ::-1], "gray": pixels[..., 0]}.get(self._format)
+        data = {
+            "bgr": lambda: pixels[..., ::-1],
+            "gray": lambda: pixels[..., 0],
+            "yuv": lambda: _planes(pixels),
+        }.get(self._format, lambda: None)()
         message = {
             "width": self._width,
             "height": self._height,
@@ -147,3 +160,13 @@ def _jpeg(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
+
+
+def _planes(pixels: np.ndarray) -> np.ndarray:
+    """Y, U and V one after the other, full range (JFIF), two pixels across sharing a colour."""
+    red, green, blue = np.moveaxis(pixels.astype(np.float64), -1, 0)
+    brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    colours = (blue - brightness) / 1.772 + 128, (red - brightness) / 1.402 + 128
+    halves = [(colour[:, 0::2] + colour[:, 1::2]) / 2 for colour in colours]
+    planes = [plane.ravel() for plane in (brightness, *halves)]
+    return np.concatenate(planes).round().clip(0, 255).astype(np.uint8)

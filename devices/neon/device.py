@@ -26,6 +26,7 @@ from devices.neon.supervision import Supervisor
 from devices.neon.undistortion import Lens
 from devices.neon.video.decoding import VideoThread
 from devices.neon.world import WorldStream
+from devices.optics import INVISIBLE_FIELD, NEON_FIELD
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
@@ -33,6 +34,7 @@ OPENING_TIMEOUT = 2.8
 FIRST_SIZE_TIMEOUT = 4.0
 """Seconds for a picture's size where only key frames tell it: Neon's are two seconds apart."""
 ANSWERED = "restart the Companion app, and check that it is up to date"
+FIELDS = {wire.NEON_HARDWARE: NEON_FIELD, wire.INVISIBLE_HARDWARE: INVISIBLE_FIELD}
 MODELS = {wire.NEON_HARDWARE: "Neon", wire.INVISIBLE_HARDWARE: "Invisible"}
 FRAME_RATE = 30.0
 GAZE_RATES = {wire.NEON_HARDWARE: 200.0, wire.INVISIBLE_HARDWARE: 120.0}
@@ -238,6 +240,7 @@ class NeonDevice(Device):
             frame_rate=FRAME_RATE,
             gaze_rate=GAZE_RATES.get(status.hardware),
             detects_fixations=self._supervisor.has_events,
+            field_of_view=FIELDS.get(status.hardware),
         )
 
     def _ask_for_echo(self) -> None:

@@ -10,8 +10,10 @@ from devices.bounds import NO_PLACE, is_place
 from devices.clock import NANOSECONDS, Clock
 from devices.mailbox import ENDED, Mailbox
 from devices.neon import wire
+from devices.neon.rtsp.description import Description
 from devices.neon.sequence import Arrival
 from devices.neon.stream import BEFORE_REPORT, Stream
+from devices.neon.timing import LONGEST_EVENT, EventClock
 from devices.neon.undistortion import Lens
 from devices.neon.video.decoding import UNDATED
 from devices.neon.world import WorldStream
@@ -141,7 +143,7 @@ class GazeStream(Stream):
 
 
 class EventStream(Stream):
-    """Fixations and blinks that the phone itself detects."""
+    """Fixations and blinks that the phone itself detects, each known when what it says has been."""
 
     camera, noun = "eye_events", "eye events"
     patience, held = GAZE_PATIENCE, HELD_GAZE
@@ -155,6 +157,10 @@ class EventStream(Stream):
     ) -> None:
         self._gaze = gaze
         super().__init__(mailbox, clock, ask_for_echo)
+
+    def begin(self, description: Description) -> None:
+        super().begin(description)
+        self._stamps = EventClock()
 
     def _ignore(self, packet: wire.RtpPacket) -> None:
         """Events are few, and no count says how many there were."""
@@ -172,30 +178,34 @@ class EventStream(Stream):
         elif kind == wire.FIXATION_ONSET and size == wire.ONSET.size:
             self._onset(packet.payload, captured_at, arrived_at)
         elif kind == wire.BLINK and size == wire.SPAN.size:
-            _, started, ended = wire.SPAN.unpack(packet.payload)
-            blink = Blink(captured_at, arrived_at, self._host(started), self._host(ended))
-            self._mailbox.hand_in(blink)
+            self._blink(packet.payload, captured_at, arrived_at)
 
-    def _host(self, moment: int) -> int:
-        return moment + self._offset.offset
+    def _blink(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
+        _, started, ended = wire.SPAN.unpack(payload)
+        if 0 <= ended - started <= LONGEST_EVENT:
+            added = self._stamps.added(self._offset, captured_at, started, ended)
+            begin, end = started + added, ended + added
+            self._mailbox.hand_in(Blink(max(captured_at, end), arrived_at, begin, end))
 
     def _fixation(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
         _, started, ended, *values = wire.MOVEMENT.unpack(payload)
-        position = self._gaze.position(values[4], values[5], self._host(ended))
-        if position is None:
-            return
-        fixation = Fixation(
-            captured_at, arrived_at, *position, self._host(started), self._host(ended), "device"
-        )
-        self._mailbox.hand_in(fixation)
+        if 0 <= ended - started <= LONGEST_EVENT:
+            added = self._stamps.added(self._offset, captured_at, ended)
+            known, begin, end = max(captured_at, ended + added), started + added, ended + added
+            position = self._gaze.position(values[4], values[5], end)
+            if position is not None:
+                fixation = Fixation(known, arrived_at, *position, begin, end, "device")
+                self._mailbox.hand_in(fixation)
 
     def _onset(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
         """The phone does not say where a fixation begins: at the mean of its gaze so far."""
-        started = self._host(wire.ONSET.unpack(payload)[1])
+        stamp = wire.ONSET.unpack(payload)[1]
+        started = stamp + self._stamps.added(self._offset, captured_at, stamp)
         points = [(x, y) for moment, x, y in self._gaze.recent if moment >= started]
         if not points:
             points = [(x, y) for _, x, y in list(self._gaze.recent)[-1:]]
         if points:
             x = sum(point[0] for point in points) / len(points)
             y = sum(point[1] for point in points) / len(points)
-            self._mailbox.hand_in(Fixation(captured_at, arrived_at, x, y, started, None, "device"))
+            known = max(captured_at, started)
+            self._mailbox.hand_in(Fixation(known, arrived_at, x, y, started, None, "device"))

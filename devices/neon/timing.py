@@ -21,6 +21,9 @@ LONGEST_DELAY = 10 * NANOSECONDS
 LATEST_ECHO = 2**62 // _MILLISECOND
 """Milliseconds of Unix time beyond which an echo tells no time (the year 2116)."""
 ECHO_REPEATS = 8
+AGREEING = 100 * _MILLISECOND
+"""An eye event's stamp and its packet's time so close are of one clock: they differ by delay."""
+LONGEST_EVENT = 60 * NANOSECONDS
 
 
 class EchoFailed(Exception):
@@ -184,3 +187,25 @@ class StreamClock:
 
     def _adopt(self, candidate: _Anchor) -> None:
         self._anchor, self._disputed_at = candidate, None
+
+
+class EventClock:
+    """Dates the stamps of one connection's eye events.
+
+    Some phones stamp them by another clock than that of their sender reports, constantly minutes
+    apart (a printed sample of Pupil Labs: 571 s). The packet's own time is that of a fixation's
+    end, of an onset's or of a blink's start; by the difference stamps come to everybody's clock.
+    """
+
+    def __init__(self) -> None:
+        self._apart = 0
+
+    def added(self, offset: ClockOffset, captured_at: int, *stamps: int) -> int:
+        """What to add (ns) to the stamps of an event whose packet is of `captured_at` (Unix ns).
+
+        `stamps`: those that the packet's time may be of, the likeliest first.
+        """
+        apart = [captured_at - stamp - offset.offset for stamp in stamps]
+        if min(abs(each - self._apart) for each in apart) > AGREEING:
+            self._apart = 0 if min(map(abs, apart)) <= AGREEING else apart[0]
+        return offset.offset + self._apart

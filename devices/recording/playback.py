@@ -18,6 +18,7 @@ from devices.device import (
     DeviceInfo,
     StreamCounts,
 )
+from devices.optics import field_of_glasses
 from devices.recording.description import RecordingDescription
 from devices.recording.formats import describe
 from devices.recording.video import VideoCursor
@@ -77,6 +78,9 @@ class RecordingDevice(Device):
             starts_at=recording.start,
             ends_at=recording.end,
             gaze_from=recording.gaze_from,
+            field_of_view=None
+            if recording.gaze_from
+            else field_of_glasses(recording.video.width, recording.video.height),
             detects_fixations=any(event.source == "device" for event in recording.fixations),
         )
 

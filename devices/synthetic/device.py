@@ -18,7 +18,7 @@ from devices.device import (
     StreamCounts,
 )
 from devices.samples import Blink, GazeSample, KnownQuestion, Sample, SceneFrame
-from devices.synthetic.eyes import GAZE_RATE
+from devices.synthetic.eyes import FIELD_OF_VIEW, GAZE_RATE
 from devices.synthetic.questions import ASKERS, GAZE_ALERTS, OAR, OI_EASY, OI_HARD
 from devices.synthetic.table import TablePicture
 from devices.synthetic.wearer import Wearer
@@ -74,6 +74,7 @@ class SyntheticDevice(Device):
             gaze_rate=GAZE_RATE,
             starts_at=start,
             ends_at=ends,
+            field_of_view=(FIELD_OF_VIEW, FIELD_OF_VIEW),
         )
 
     def disconnect(self) -> None:

@@ -94,7 +94,7 @@ def _export_command(folder: Path) -> str:
     return (
         f"python -m export --qwen {files.qwen_folder} --vjepa {files.vjepa_file} "
         f"--gaze {files.gaze_file} --vjepa-pixels {VJEPA.pixels} --live-grid {GRID}x{GRID} "
-        "--max-new-tokens 16 --out BUNDLE"
+        "--fixations velocity --max-new-tokens 16 --out BUNDLE"
     )
 
 

@@ -11,27 +11,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.device import Delivery, DeviceCounts, DeviceInfo
+from devices.optics import assumed_field
 from runtime.answers.questions import Question
 from runtime.answers.record import AnswerRecord, Conditions, answer_record, stream_fact
 from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.bundle.manifest import Manifest, Settings
-from runtime.errors import NotFiniteError
+from runtime.errors import NotFiniteError, RuntimeFault
 from runtime.model.context_pool import MOST_CONTEXTS
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
+from runtime.stream.adaptive_rule import AdaptiveRule
 from runtime.stream.circumstances import circumstances
 from runtime.stream.fixation_rules import (
     DeviceRule,
     DispersionRule,
     FileRule,
-    FixationRule,
     NoFixations,
     VelocityRule,
 )
 from runtime.stream.frame_timeline import FrameTimeline
 from runtime.stream.gaze_timeline import GazeTimeline
 from runtime.stream.sampling import FRAMES_PER_STEP, sampling_rate
+from runtime.stream.segments import FixationRule
 from runtime.stream.steps import StepPlanner
 
 
@@ -58,9 +60,14 @@ class SessionOptions:
         rate: float | None = None,
         use_gaze: bool = True,
     ) -> SessionOptions:
-        """The bundle's settings where nothing else is asked for."""
+        """The bundle's settings where nothing else is asked for.
+
+        Raises RuntimeFault for a rule that the device can't feed.
+        """
         seconds = window or settings.window
         chosen = rule or ("file" if info.gaze_from == "fixation file" else settings.fixation_rule)
+        if use_gaze:
+            _check_fed(chosen, info)
         return cls(chosen, seconds, rate or sampling_rate(seconds), use_gaze)
 
     @property
@@ -194,4 +201,20 @@ def fixation_rule(options: SessionOptions, settings: Settings, info: DeviceInfo)
         return DeviceRule()
     if options.rule == "velocity":
         return VelocityRule(info.frame_width, info.frame_height)
+    if options.rule == "adaptive":
+        size = info.frame_width, info.frame_height
+        return AdaptiveRule(info.field_of_view or assumed_field(*size))
     return DispersionRule(settings.dispersion_radius, settings.gaze_age_limit)
+
+
+def _check_fed(rule: str, info: DeviceInfo) -> None:
+    """Refuse a rule that would never find a fixation in what the device gives. RuntimeFault."""
+    if rule == "device" and not info.detects_fixations:
+        raise RuntimeFault(
+            f"{info.name} tells no fixations of its own: find them in its gaze, with --fixations "
+            "adaptive"
+        )
+    if rule not in ("device", "file") and info.gaze_from == "fixation file":
+        raise RuntimeFault(
+            f"{info.name} has no gaze, only a fixation file: leave out --fixations {rule}"
+        )

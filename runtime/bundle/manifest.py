@@ -188,7 +188,7 @@ class Settings:
     live_height: int
     live_width: int
     window: float = 30.0
-    fixation_rule: Literal["dispersion", "velocity", "device"] = "velocity"
+    fixation_rule: Literal["adaptive", "dispersion", "velocity", "device"] = "adaptive"
     dispersion_radius: float = 0.088
     min_open: float = 0.1
     gaze_age_limit: float = 0.25

@@ -101,6 +101,17 @@ def _said(text: str) -> str:
     return text
 
 
+def _field(text: str) -> tuple[float, float]:
+    """A field of view: degrees across and down."""
+    degrees = numbers.number(1, 179)
+    across, cross, down = text.partition("x")
+    if not cross:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no field of view: give two numbers, as 99x53"
+        )
+    return degrees(across), degrees(down)
+
+
 def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--path", type=Path, metavar="REC", help="a recording or a session")
     group.add_argument(
@@ -115,6 +126,18 @@ def _add_device(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--undistort", action="store_true", help="a Neon's gaze as an ideal camera would see it"
+    )
+    group.add_argument(
+        "--confidence",
+        type=numbers.number(0, 1),
+        metavar="P",
+        help="of a Core: gaze below it is none (default 0.6)",
+    )
+    group.add_argument(
+        "--field",
+        type=_field,
+        metavar="WxH",
+        help="degrees that the scene camera sees (default: as known of the device, else 90 across)",
     )
     group.add_argument(
         "--seed", type=numbers.seed, default=0, help="of the synthetic wearer's world"
@@ -164,7 +187,7 @@ def _add_watching(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--gaze", choices=("yes", "none"), default="yes")
     group.add_argument(
         "--fixations",
-        choices=("dispersion", "velocity", "device"),
+        choices=("adaptive", "dispersion", "velocity", "device"),
         help="how fixations are found (default: as the bundle says)",
     )
     group.add_argument("--window", type=WINDOW, metavar="SECONDS", help="what is remembered")

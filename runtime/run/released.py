@@ -26,10 +26,10 @@ from runtime.model.context import Context
 from runtime.model.models import Models
 from runtime.run.capture import DueQuestion
 from runtime.stopwatch import Stopwatch
-from runtime.stream.fixation_rules import FrameMark, GazeEvent
 from runtime.stream.released_clip import ReleasedClip, released_clip, released_resized
 from runtime.stream.sampling import FRAMES_PER_STEP, released_grid, vjepa_indices
-from runtime.stream.steps import StepFact
+from runtime.stream.segments import FrameMark, GazeEvent
+from runtime.stream.steps import StepFact, scene_motion
 
 LETTERS = 4  # the arg-max runs over A to D, whatever the options
 MARKED = "the text holds the model's own marks, which count as such under this protocol"
@@ -94,6 +94,7 @@ class ReleasedSession:
         self._times = frame_times
         self._newest: _EncodedClip | None = None
         self._rule = fixation_rule(options, models.bundle.manifest.settings, info)
+        self._motion = scene_motion(self._rule.follows_scene)
         self._events: deque[GazeEvent] = deque()
         self._closed: list[Fixation] = []
         self._newest_gaze_at: int | None = None
@@ -106,7 +107,8 @@ class ReleasedSession:
         """Take in what a device delivered; nothing is computed yet."""
         for sample in delivery.samples:
             if isinstance(sample, SceneFrame):
-                self._events.append(FrameMark(sample.captured_at))
+                flow = self._motion and self._motion.follow(sample.pixels, sample.captured_at)
+                self._events.append(FrameMark(sample.captured_at, flow))
             elif isinstance(sample, GazeSample | Fixation | Blink):
                 self._events.append(sample)
 

@@ -59,9 +59,11 @@ class FrameTimeline:
         """How many frames are kept."""
         return len(self._frames)
 
-    def add(self, frame: SceneFrame) -> None:
-        """Keep a frame; frames come in order of capture."""
-        self._frames.append(_Kept(frame.captured_at, resized(frame.pixels, *self._size)))
+    def add(self, frame: SceneFrame) -> NDArray[np.uint8]:
+        """Keep a frame; frames come in order of capture. Returns it as kept, (height, width, 3)."""
+        pixels = resized(frame.pixels, *self._size)
+        self._frames.append(_Kept(frame.captured_at, pixels))
+        return pixels
 
     def pair(self, moment: int) -> FramePair | None:
         """The newest frame captured by `moment`, and the newest one a sampling interval before it.

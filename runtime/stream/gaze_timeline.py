@@ -2,7 +2,8 @@
 
 Everything the tracker says is kept in order of capture until it can no longer matter. A state of
 the fixation rule is fed with it: one settled state, from which nothing earlier is looked at any
-more, and states further on, so that looking at the present costs only what is new.
+more, and states further on, so that looking at the present costs only what is new, and an event
+that comes late (frames do, behind gaze) only what was captured after it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devices.bounds import NO_PLACE, is_somewhere
 from devices.clock import NANOSECONDS
 from devices.samples import Blink, Fixation, GazeSample
-from runtime.stream.fixation_rules import FixationRule, FrameMark, GazeEvent
+from runtime.stream.segments import FixationRule, FrameMark, GazeEvent
+
+SPACING = 16  # events between two states that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class GazeTimeline:
         self.used = 0
         self.dropped: Counter[str] = Counter()
         self.is_awaited = rule.needs_gaze
+        self.follows_scene = rule.follows_scene
         self._min_open = min_open
         self._age_limit = round(gaze_age_limit * NANOSECONDS)
         self._settled_at = 0
@@ -73,6 +77,7 @@ class GazeTimeline:
         self._scouted_at = 0
         self._guard = self._settled.fork()  # how far fixations were looked for
         self._guarded_at = 0
+        self._kept: list[_State] = []  # on the way to the scout
         self._begun: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
@@ -80,9 +85,10 @@ class GazeTimeline:
         return len(self._events)
 
     def add(self, event: GazeEvent) -> None:
-        """Take what was captured; what comes too late to change anything is counted as late.
+        """Take what was captured. Gaze that comes too late to change anything is counted as late.
 
-        This is the last door before the model: what is nowhere is dropped here, whoever let it in.
+        An event of the eyes that comes late still says what lasts: it is known from now on. This is
+        the last door before the model: what is nowhere is dropped here, whoever let it in.
         """
         if not is_somewhere(event):
             if isinstance(event, GazeSample):
@@ -91,24 +97,31 @@ class GazeTimeline:
         if event.captured_at < self._settled_at:
             if isinstance(event, GazeSample):
                 self.dropped["late"] += 1
-            return
+            if not isinstance(event, Fixation | Blink):
+                return
+            event = replace(event, captured_at=self._settled_at)
         if isinstance(event, GazeSample):
             self.used += 1
         place = bisect_right(self._events, _order(event), key=_order)
         self._events.insert(place, event)
+        self._kept = [state for state in self._kept if state.fed <= place]
         if place < self._scout.fed:
-            self._scout, self._scouted_at = self._settled.fork(), self._settled_at
+            self._scout = self._nearest(place)
+            fed = self._scout.fed
+            self._scouted_at = self._events[fed - 1].captured_at if fed else self._settled_at
         if place < self._guard.fed:
-            self._guard = self._settled.fork()
+            self._guard = self._nearest(place)
 
     def view(self, moment: int) -> GazeView:
         """Gaze as it was known at `moment`, which must not lie before what is settled."""
-        is_later = moment >= self._scouted_at
-        state = self._scout if is_later else self._settled.fork()
-        self._feed(state, moment)
-        if is_later:
-            self._scouted_at = moment
-        return self._seen(state, moment)
+        if moment < self._scouted_at:
+            return self._seen(self._at(moment), moment)
+        while (event := self._next(self._scout, moment)) is not None:
+            self._scout.feed(event)
+            if self._scout.fed % SPACING == 0:
+                self._kept.append(self._scout.fork())
+        self._scouted_at = moment
+        return self._seen(self._scout, moment)
 
     def confirmed(self, until: int) -> list[int]:
         """The moments up to `until` at which a fixation came to count, each told once."""
@@ -121,13 +134,13 @@ class GazeTimeline:
             begun = frozenset(fixation.started_at for fixation in view.fixations)
             if begun - self._begun:
                 moments.append(event.captured_at)
-            self._begun = begun
+            self._begun = begun or self._begun
         self._guarded_at = max(self._guarded_at, until + 1)
         return moments
 
     def settle(self, moment: int) -> None:
         """No earlier moment than `moment` will be looked at any more."""
-        self._feed(self._settled, moment)
+        self._settled = self._at(moment)
         gone, self._settled.fed = self._settled.fed, 0
         del self._events[:gone]
         self._settled_at = max(self._settled_at, moment)
@@ -135,6 +148,9 @@ class GazeTimeline:
             self._moved(state, gone) for state in (self._scout, self._guard)
         )
         self._scouted_at = max(self._scouted_at, self._settled_at)
+        self._kept = [state for state in self._kept if state.fed > gone]
+        for state in self._kept:
+            state.fed -= gone
 
     def _moved(self, state: _State, gone: int) -> _State:
         """A state after the first `gone` events were forgotten, which it must have seen."""
@@ -143,9 +159,18 @@ class GazeTimeline:
         state.fed -= gone
         return state
 
-    def _feed(self, state: _State, until: int) -> None:
-        while (event := self._next(state, until)) is not None:
+    def _nearest(self, fed: int) -> _State:
+        """The farthest known state that has seen no more than so many of the events."""
+        known = [state for state in self._kept if state.fed <= fed]
+        return (known[-1] if known else self._settled).fork()
+
+    def _at(self, moment: int) -> _State:
+        """What was known at `moment` (Unix ns), not before what is settled."""
+        seen = bisect_right(self._events, moment, key=lambda event: event.captured_at)
+        state = self._nearest(seen)
+        while (event := self._next(state, moment)) is not None:
             state.feed(event)
+        return state
 
     def _next(self, state: _State, until: int) -> GazeEvent | None:
         if state.fed == len(self._events) or self._events[state.fed].captured_at > until:

@@ -7,15 +7,19 @@ to the stream: they fall every `2 / rate` seconds of capture time from its start
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from devices.clock import NANOSECONDS
 from devices.device import Delivery
 from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 from runtime.engines.tensors import Tensor
-from runtime.stream.fixation_rules import FrameMark
 from runtime.stream.frame_timeline import FramePair, FrameTimeline
 from runtime.stream.gaze_timeline import GazeTimeline, GazeView
 from runtime.stream.sampling import FRAMES_PER_STEP
+from runtime.stream.segments import FrameMark
+
+if TYPE_CHECKING:
+    from runtime.stream.scene_motion import SceneMotion
 
 PATIENCE = int(0.5 * NANOSECONDS)
 MOST_DUE = 2000  # steps that may fall due at once: those of an hour of silence
@@ -80,6 +84,7 @@ class StepPlanner:
         self._next = 0
         self._frames_until = 0
         self._gaze_until = 0
+        self._motion = scene_motion(gaze.follows_scene)
 
     @property
     def start(self) -> int | None:
@@ -109,13 +114,17 @@ class StepPlanner:
         for sample in delivery.samples:
             if isinstance(sample, SceneFrame):
                 self._start = sample.captured_at if self._start is None else self._start
-                self._frames.add(sample)
-                self._gaze.add(FrameMark(sample.captured_at))
+                self._gaze.add(self._marked(sample))
             elif isinstance(sample, GazeSample | Fixation | Blink):
                 self._gaze.add(sample)
         silent_until = now - PATIENCE
         self._frames_until = max(self._frames_until, delivery.frames_until, silent_until)
         self._gaze_until = max(self._gaze_until, delivery.gaze_until, silent_until)
+
+    def _marked(self, frame: SceneFrame) -> FrameMark:
+        """Keep a frame; what gaze has to know of it. Flow is that of what the model sees."""
+        pixels, at = self._frames.add(frame), frame.captured_at
+        return FrameMark(at, self._motion.follow(pixels, at) if self._motion else None)
 
     def due(self, until: int) -> list[StepPlan]:
         """The steps that fall at or before `until` (Unix ns) and that nothing can change any more.
@@ -172,3 +181,12 @@ class StepPlanner:
         if pair is not None:
             self._gaze.settle(pair.newer_at)
             self._frames.forget(pair.newer_at)
+
+
+def scene_motion(wanted: bool) -> SceneMotion | None:
+    """What follows the scene's motion, where that is wanted: importing OpenCV takes a while."""
+    if not wanted:
+        return None
+    from runtime.stream.scene_motion import SceneMotion
+
+    return SceneMotion()

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from drawn_recording import draw_cloud, draw_neon
+from drawn_recording import START, Span, draw_cloud, draw_neon
 
 from runtime.live import main
 
@@ -70,16 +70,25 @@ def test_gaze_changes_what_a_real_recording_is_answered(tiny_folder, shared_data
     assert max(differences) > 1e-4
 
 
-@pytest.mark.parametrize("rule", ["velocity", "dispersion", "device"])
+@pytest.mark.parametrize("rule", ["adaptive", "velocity", "dispersion", "device"])
 @pytest.mark.parametrize("protocol", ["causal", "released"])
 def test_every_rule_and_protocol_answers(tiny_folder, tmp_path, rule, protocol):
-    recording = draw_cloud(tmp_path / "cloud", frames=60, gaze=400).path
+    seen = Span(START + SECOND // 5, START + SECOND, mean=(16, 12))
+    recording = draw_cloud(tmp_path / "cloud", frames=60, gaze=400, fixations=(seen,)).path
     out = tmp_path / "out.jsonl"
     options = ["--fast", "--fixations", rule, "--protocol", protocol, "--record", str(out)]
     assert live(tiny_folder, recording, *options, "--ask", "What?", "--options", "a", "b") == 0
     (record,) = records_of(out)
     assert record["protocol"] == protocol
     assert record["answer"] in "ABCD"
+
+
+def test_a_tracker_without_fixations_of_its_own_is_one_line(tiny_folder, tmp_path, capsys):
+    recording = draw_cloud(tmp_path / "cloud").path
+    ask = ["--ask", "What?", "--options", "a", "b"]
+    assert live(tiny_folder, recording, "--fast", "--fixations", "device", *ask) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "--fixations adaptive" in error
 
 
 def test_several_questions_at_their_times(tiny_folder, tmp_path):

@@ -6,7 +6,7 @@ from runtime.answers.questions import Question
 from runtime.answers.session import Session, SessionOptions
 
 CHOICE = Question("What is it?", ("a cup", "a knife", "a plate"))
-OPTIONS = SessionOptions(rule="velocity", window=8.0, rate=2.0)
+OPTIONS = SessionOptions(rule="adaptive", window=8.0, rate=2.0)
 
 
 def answers(models, samples, moments, options=OPTIONS, tick=10 * MS, question=CHOICE):

@@ -11,7 +11,7 @@ from runtime.answers.questions import Question
 from runtime.answers.session import Session, SessionOptions
 
 CHOICE = Question("What is it?", ("a cup", "a knife"))
-WINDOW = SessionOptions(rule="velocity", window=6.0, rate=2.0)  # six steps
+WINDOW = SessionOptions(rule="adaptive", window=6.0, rate=2.0)  # six steps
 SECONDS = 21  # three windows turn over
 
 

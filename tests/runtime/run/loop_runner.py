@@ -18,7 +18,7 @@ from runtime.run.recorder import Recorder
 from runtime.run.reports import Reporter
 
 CHOICE = Question("What is it?", ("a cup", "a knife", "a plate"))
-OPTIONS = SessionOptions(rule="velocity", window=8.0, rate=2.0)
+OPTIONS = SessionOptions(rule="adaptive", window=8.0, rate=2.0)
 
 
 class RealTimeDevice(ListedDevice):

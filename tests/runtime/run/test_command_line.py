@@ -89,3 +89,12 @@ def test_a_file_in_the_place_of_the_bundle_is_refused(tmp_path, capsys):
         export.__main__.parse_arguments(["--random", "tiny", "--out", str(tmp_path / "bundle")])
     assert "is a file: give a folder" in capsys.readouterr().err
     assert (tmp_path / "bundle").read_text() == "mine"
+
+
+def test_a_field_of_view_is_two_angles(capsys):
+    assert parse_arguments(["--field", "99x53.5"]).field == (99.0, 53.5)
+    for text in ("99", "axb", "0x5", "200x50", "99x"):
+        with pytest.raises(SystemExit) as caught:
+            parse_arguments(["--field", text])
+        assert caught.value.code == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1

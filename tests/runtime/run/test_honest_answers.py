@@ -161,7 +161,7 @@ def test_the_console_says_it(tiny_models, tmp_path):
     samples = closed_from(stream(3), 1.0)
     device = ListedDevice(samples)
     with device as info:
-        options = SessionOptions(rule="velocity", window=8.0, rate=2.0)
+        options = SessionOptions(rule="adaptive", window=8.0, rate=2.0)
         session = Session(tiny_models, info, options, device.counts)
         device.clock.sleep_until(START + 3 * SECOND)
         session.receive(device.poll(), device.clock.now())

@@ -4,8 +4,9 @@ import pytest
 
 from devices.samples import GazeSample
 from runtime.answers.alerts import AlertRule, StandingAlert
-from runtime.stream.fixation_rules import DispersionRule, FrameMark, VelocityRule
+from runtime.stream.fixation_rules import DispersionRule, VelocityRule
 from runtime.stream.gaze_timeline import GazeTimeline
+from runtime.stream.segments import FrameMark
 
 MS, SECOND = 1_000_000, 1_000_000_000
 START = 1_700_000_000 * SECOND
