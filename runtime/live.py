@@ -209,6 +209,8 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
     """What the command line says of the device."""
     return DeviceOptions(
         path=options.path,
+        recording=options.recording,
+        strict=options.strict,
         fixations=(options.fixation_file,) if options.fixation_file else (),
         fast=options.fast,
         address=options.address,

@@ -8,6 +8,7 @@ from typing import Any
 import msgpack
 import zmq
 
+from devices.address import in_url
 from devices.clock import NANOSECONDS, Clock
 from devices.core.messages import PupilClock
 
@@ -24,10 +25,11 @@ class Requests:
     def __init__(self, context: zmq.Context, address: str, port: int, timeout: float) -> None:
         """`timeout` in seconds, for each request."""
         self._socket = context.socket(zmq.REQ)
+        self._socket.setsockopt(zmq.IPV6, 1)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVTIMEO, round(timeout * 1000))
         self._socket.setsockopt(zmq.SNDTIMEO, round(timeout * 1000))
-        self._socket.connect(f"tcp://{address}:{port}")
+        self._socket.connect(f"tcp://{in_url(address)}:{port}")
 
     def close(self) -> None:
         self._socket.close()
@@ -84,11 +86,12 @@ class Subscription:
     ) -> None:
         """`limit`: messages that wait; ZeroMQ drops what comes beyond."""
         self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.IPV6, 1)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, limit)
         for topic in topics:
             self._socket.setsockopt_string(zmq.SUBSCRIBE, topic)
-        self._socket.connect(f"tcp://{address}:{port}")
+        self._socket.connect(f"tcp://{in_url(address)}:{port}")
 
     def close(self) -> None:
         self._socket.close()
