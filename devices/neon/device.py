@@ -20,12 +20,14 @@ from devices.neon.session import SessionFailed, Transport
 from devices.neon.streams import EventStream, GazeStream, Stream, WorldStream
 from devices.neon.supervision import Supervisor
 from devices.neon.undistortion import Lens
+from devices.offset import OffsetWatch
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
 OPENING_TIMEOUT = 2.8
 MODELS = {wire.NEON_HARDWARE: "Neon", wire.INVISIBLE_HARDWARE: "Invisible"}
 FRAME_RATE = 30.0
+FIELD = 103.0  # degrees across Neon's scene
 GAZE_RATES = {wire.NEON_HARDWARE: 200.0, wire.INVISIBLE_HARDWARE: 120.0}
 
 
@@ -80,6 +82,7 @@ class NeonDevice(Device):
         self._supervisor: Supervisor | None = None
         self._streams: tuple[Stream, ...] = ()
         self._failure: BaseException | None = None
+        self._offset: OffsetWatch | None = None
 
     def connect(self) -> DeviceInfo:
         """Find the phone and open its streams, within 3 s. Raises DeviceError."""
@@ -98,6 +101,7 @@ class NeonDevice(Device):
             thread.join()
             raise
         self._thread = thread
+        self._offset = OffsetWatch(info.frame_width, info.frame_height, FIELD)
         return info
 
     def disconnect(self) -> None:
@@ -131,7 +135,8 @@ class NeonDevice(Device):
             raise DeviceError("this device is not connected: connect it first")
         if not self._thread.is_alive():
             raise DeviceError(f"the connection to the phone failed ({self._failure}): connect anew")
-        return self._mailbox.collect()
+        delivery = self._mailbox.collect()
+        return delivery if self._offset is None else self._offset.put_right(delivery)
 
     def _main(self, ready: Future[DeviceInfo]) -> None:
         try:

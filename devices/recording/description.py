@@ -124,20 +124,25 @@ def tracked_gaze(
 
 
 def tracked_fixations(
-    spans: Spans, first: NDArray[np.floating], mean: NDArray[np.floating], video: VideoTrack
+    spans: Spans,
+    first: NDArray[np.floating],
+    mean: NDArray[np.floating],
+    video: VideoTrack,
+    found: NDArray[np.int64] | None = None,
 ) -> tuple[Fixation, ...]:
     """A tracker's own fixations as they became known: open at the onset, closed at the end.
 
     `first`, `mean`: where each of those that `spans` was made from began, and its centre, in scene
-    pixels (n, 2).
+    pixels (n, 2). `found`: when each was first known, Unix ns; at its onset where that is None.
     """
+    known = spans.starts if found is None else np.minimum(found[spans.kept], spans.ends)
     size = video.width, video.height
     events = []
     places = (first / size)[spans.kept], (mean / size)[spans.kept]
-    for start, end, onset, centre in zip(spans.starts, spans.ends, *places, strict=True):
+    for start, end, at, onset, centre in zip(spans.starts, spans.ends, known, *places, strict=True):
         begin, finish = int(start), int(end)
         x, y = onset.tolist()
-        events.append(Fixation(begin, begin, x, y, begin, None, "device"))
+        events.append(Fixation(int(at), int(at), x, y, begin, None, "device"))
         x, y = centre.tolist()
         events.append(Fixation(finish, finish, x, y, begin, finish, "device"))
     return tuple(events)

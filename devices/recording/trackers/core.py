@@ -214,17 +214,27 @@ def _fixations(
         return ()
     data = read_data(file, "fixations", tally)
     grown: dict[object, Datum] = {}
+    first: dict[object, Datum] = {}
     for number, datum in enumerate(data):
-        grown[datum.get("id", ("without", number))] = datum
+        key = datum.get("id", ("without", number))
+        grown[key] = datum
+        first.setdefault(key, datum)
     tally.expect("fixations", len(grown) - len(data))
     last = list(grown.values())
-    starts = clock.unix(_number(datum, "timestamp") for datum in last)
-    durations = np.array([_number(datum, "duration") for datum in last], np.float64)
-    lasting = np.where(np.isfinite(durations), durations, -1.0) * MILLISECONDS
-    ends = starts + np.round(lasting).astype(np.int64)
+    starts, ends = _span(last, clock)
+    _, found = _span(list(first.values()), clock)
     positions = np.array([_position(datum) for datum in last], np.float64).reshape(-1, 2)
     mean = _pixels(positions, (video.width, video.height))
-    return tracked_fixations(whole_spans("fixations", starts, ends, tally, mean), mean, mean, video)
+    spans = whole_spans("fixations", starts, ends, tally, mean)
+    return tracked_fixations(spans, mean, mean, video, found)
+
+
+def _span(data: Sequence[Datum], clock: PupilClock) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """When each fixation began and ended, as it was said, Unix ns."""
+    starts = clock.unix(_number(datum, "timestamp") for datum in data)
+    durations = np.array([_number(datum, "duration") for datum in data], np.float64)
+    lasting = np.where(np.isfinite(durations), durations, -1.0) * MILLISECONDS
+    return starts, starts + np.round(lasting).astype(np.int64)
 
 
 def _blinks(path: Path, clock: PupilClock, tally: Tally) -> tuple[Blink, ...]:

@@ -140,7 +140,7 @@ def gaze_offset(path: Path) -> NDArray[np.float64]:
     except (ValueError, TypeError, KeyError):
         return none
     is_usable = offset.shape == (2,) and bool(np.isfinite(offset).all())
-    return offset if is_usable and tuple(version) < FIRST_WITH_OFFSET else none
+    return offset if is_usable and () < tuple(version) < FIRST_WITH_OFFSET else none
 
 
 def _gaze(path: Path, tally: Tally) -> Points | None:
