@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -179,8 +180,9 @@ def _clock(path: Path) -> PupilClock:
             with file.open(newline="", encoding="utf-8") as table:
                 said = dict(row[:2] for row in csv.reader(table) if len(row) > 1)
             system, synced = said["Start Time (System)"], said["Start Time (Synced)"]
-        return PupilClock(round(float(system) * NANOSECONDS) - round(float(synced) * NANOSECONDS))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        # Exactly: a float has no room for nanoseconds since 1970.
+        return PupilClock(round((Fraction(system) - Fraction(synced)) * NANOSECONDS))
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise DeviceError(
             f"{file}: it does not say when the recording began: copy the recording again"
         ) from error

@@ -30,12 +30,14 @@ TIME = Column(("timestamp",), whole=True, scale=MILLISECONDS)
 FRAME = Column(("frame_idx",), whole=True)
 X, Y = Column(("gaze_pos_vid_x",), hole=True), Column(("gaze_pos_vid_y",), hole=True)
 
-MAKERS = {  # what the folder of a maker holds, and the import of glassesTools that reads it
-    "recording.g3": ("a Tobii Glasses 3 recording", "tobii_G3"),
-    "segments": ("a Tobii Glasses 2 recording", "tobii_G2"),
-    "codec1.bin": ("an SMI ETG recording", "SMI_ETG"),
-    "EyeData.csv": ("a SeeTrue STONE recording", "SeeTrue_STONE"),
-}
+MAKERS = (  # what the folder of a maker holds, and the import of glassesTools that reads it
+    (("recording.g3",), "a Tobii Glasses 3 recording", "tobii_G3"),
+    (("sysinfo.json", "segments"), "a Tobii Glasses 2 recording", "tobii_G2"),
+    (("codec1.bin",), "an SMI ETG recording", "SMI_ETG"),
+    (("EyeData_*.csv",), "a SeeTrue STONE recording", "SeeTrue_STONE"),
+    (("*.tsv", "*.mkv"), "a VPS 19 recording", "VPS_19"),
+    (("gaze.tsv", "metadata.json"), "an Aria recording", "meta_aria_gen1"),
+)
 
 
 def is_glasses(path: Path) -> bool:
@@ -45,8 +47,8 @@ def is_glasses(path: Path) -> bool:
 
 def maker_hint(path: Path) -> str | None:
     """What to do with a folder that is as another maker's program left it; None for no such."""
-    for name, (what, reader) in MAKERS.items():
-        if (path / name).exists():
+    for patterns, what, reader in MAKERS:
+        if all(any(path.glob(pattern)) for pattern in patterns):
             return (
                 f"{path}: {what}: bring it into glassesTools' form and give the new folder: "
                 "pip install 'gazeqwen-edge[glasses]', then python -c \"from glassesTools import "
