@@ -46,8 +46,8 @@ FIXATION = np.dtype(
         *((name, "<f4") for name in ("mean_velocity", "max_velocity")),
     ]
 )
-BLINK = np.dtype(SPAN)
-IS_FIXATION = 1
+BLINK, BARE_BLINK = np.dtype([("event_type", "<i4"), *SPAN]), np.dtype(SPAN)
+IS_FIXATION, IS_BLINK = 1, 4
 FIRST_WITH_OFFSET = (2, 9, 31)  # this version of the app and later ones add it to the centres, too
 CALIBRATED_FOCAL = 7, "<f8"  # where calibration.bin has it: after the version and the serial number
 
@@ -202,6 +202,10 @@ def _fixations(path: Path, video: VideoTrack, tally: Tally) -> tuple[Fixation, .
 
 
 def _blinks(path: Path, tally: Tally) -> tuple[Blink, ...]:
-    events = read_events(path, "blinks", BLINK, "blinks", tally)
+    files = part_files(path, "blinks", "raw")
+    first = files[0].read_bytes()[:4] if files else b""
+    # Phones write the type first; pupil-labs-neon-recording takes it for part of the time.
+    is_typed = first == IS_BLINK.to_bytes(4, "little")
+    events = read_events(path, "blinks", BLINK if is_typed else BARE_BLINK, "blinks", tally)
     spans = whole_spans("blinks", events["start_timestamp_ns"], events["end_timestamp_ns"], tally)
     return tracked_blinks(spans)

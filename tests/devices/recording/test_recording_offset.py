@@ -103,6 +103,9 @@ def test_a_real_wearer_with_an_offset(tmp_path, shared_data):
         away.append((fixation.x * 1600 - within[0], fixation.y * 1200 - within[1]))
     assert np.abs(np.median(away, axis=0)).max() < 1
     assert np.abs(away).max() < 5
+    blinks = np.fromfile(folder / "blinks ps1.raw", "<i4, <i8, <i8")
+    assert [(b.started_at, b.ended_at) for b in read.blinks] == [(b[1], b[2]) for b in blinks]
+    assert [round((b.ended_at - b.started_at) / 1e6) for b in read.blinks] == [235, 255]
     assert read.notices == ()
     info = json.loads((folder / "info.json").read_text())
     info["gaze_offset"] = [0, 0]  # an app that does not tell
