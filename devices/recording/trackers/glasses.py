@@ -30,13 +30,13 @@ TIME = Column(("timestamp",), whole=True, scale=MILLISECONDS)
 FRAME = Column(("frame_idx",), whole=True)
 X, Y = Column(("gaze_pos_vid_x",), hole=True), Column(("gaze_pos_vid_y",), hole=True)
 
-MAKERS = (  # what the folder of a maker holds, and the import of glassesTools that reads it
-    (("recording.g3",), "a Tobii Glasses 3 recording", "tobii_G3"),
-    (("sysinfo.json", "segments"), "a Tobii Glasses 2 recording", "tobii_G2"),
-    (("codec1.bin",), "an SMI ETG recording", "SMI_ETG"),
-    (("EyeData_*.csv",), "a SeeTrue STONE recording", "SeeTrue_STONE"),
-    (("*.tsv", "*.mkv"), "a VPS 19 recording", "VPS_19"),
-    (("gaze.tsv", "metadata.json"), "an Aria recording", "meta_aria_gen1"),
+MAKERS = (  # what the folder of a maker holds, and what glassesTools calls that tracker
+    (("recording.g3",), "Tobii_Glasses_3"),
+    (("sysinfo.json", "segments"), "Tobii_Glasses_2"),
+    (("codec1.bin",), "SMI_ETG"),
+    (("EyeData_*.csv",), "SeeTrue_STONE"),
+    (("*.tsv", "*.mkv"), "VPS_19"),
+    (("gaze.tsv", "metadata.json"), "Meta_Aria_Gen_1"),
 )
 
 
@@ -47,12 +47,15 @@ def is_glasses(path: Path) -> bool:
 
 def maker_hint(path: Path) -> str | None:
     """What to do with a folder that is as another maker's program left it; None for no such."""
-    for patterns, what, reader in MAKERS:
+    for patterns, tracker in MAKERS:
         if all(any(path.glob(pattern)) for pattern in patterns):
+            name = tracker.replace("_", " ")
             return (
-                f"{path}: {what}: bring it into glassesTools' form and give the new folder: "
-                "pip install 'gazeqwen-edge[glasses]', then python -c \"from glassesTools import "
-                f"importing; importing.{reader}('NEW_FOLDER', '{path}')\""
+                f"{path}: a recording of {name}: bring it into glassesTools' form and give the new "
+                "folder: pip install 'gazeqwen-edge[glasses]', then python -c \"from pathlib "
+                "import Path; from glassesTools import importing as i; "
+                "i.do_import(Path('NEW_FOLDER'), "
+                f"rec_info=i.get_recording_info(Path('{path}'), '{tracker}')[0])\""
             )
     return None
 
@@ -73,7 +76,7 @@ def read_glasses(path: Path, tally: Tally) -> RecordingDescription:
     places = np.stack([x, y], axis=1)
     # glassesTools marks what the tracker gives no gaze for as nan: that is no fault.
     points = Points(times + start, places, np.isfinite(places).all(axis=1))
-    tracker = str(info.get("eye_tracker_name") or _kind(info) or "eye tracker").replace("_", " ")
+    tracker = str(info.get("eye_tracker_name") or _kind(info) or "eye tracker")
     return RecordingDescription(
         name=f"{tracker} recording {info.get('name') or path.resolve().name} (glassesTools)",
         video=scene.video,
@@ -119,7 +122,7 @@ def _start(info: dict[str, object]) -> int:
 
 def _kind(info: dict[str, object]) -> str:
     said = _inside(info.get("eye_tracker"))
-    return said.rpartition(".")[2] if isinstance(said, str) else ""
+    return said if isinstance(said, str) else ""
 
 
 def _video(path: Path, info: dict[str, object]) -> Path:

@@ -71,6 +71,7 @@ def draw_core(
         "version": 1,
         f"({WIDTH}, {HEIGHT})": {
             "camera_matrix": [[55.0, 0, 32], [0, 55.0, 24], [0, 0, 1]],
+            "dist_coefs": [[0.0] * 8],
             "resolution": [WIDTH, HEIGHT],
         },
     }
@@ -156,7 +157,7 @@ def draw_player_export(folder: Path, table: str = "gaze.csv"):
     return export, times, points
 
 
-def draw_glasses(folder: Path, tracker: str = "Tobii_Glasses_3", frames: int = 30, gaze: int = 100):
+def draw_glasses(folder: Path, tracker: str = "Tobii Glasses 3", frames: int = 30, gaze: int = 100):
     """A recording as glassesTools stores it: its own tables, times in ms from the start."""
     folder.mkdir(parents=True)
     draw_video(folder / "worldCamera.mp4", frames)
@@ -181,7 +182,7 @@ def draw_glasses(folder: Path, tracker: str = "Tobii_Glasses_3", frames: int = 3
         "source_directory": {"pathlib.Path": "/elsewhere/source"},
         "start_time": {"__Timestamp__": start},
         "duration": 1000.0,
-        "eye_tracker": {"__enum.EyeTracker__": f"EyeTracker.{tracker}"},
+        "eye_tracker": tracker,
         "eye_tracker_name": "",
         "scene_video_file": "worldCamera.mp4",
     }
