@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -78,10 +79,22 @@ def recordings(folder: Path) -> tuple[Path, ...]:
         return (folder,)
     level, found = [folder], []
     for _ in range(DEEPEST):
-        below = [inner for outer in level for inner in sorted(outer.iterdir()) if inner.is_dir()]
+        below = [inner for outer in level for inner in _folders(outer)]
         found += [inner for inner in below if reader_of(inner) is not None or maker_hint(inner)]
         level = [inner for inner in below if inner not in found]
     return tuple(found)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Those in a folder; none in one that may not be looked into."""
+    try:
+        return sorted(
+            inner
+            for inner in folder.iterdir()
+            if os.access(inner, os.R_OK | os.X_OK) and inner.is_dir()
+        )
+    except PermissionError:
+        return []
 
 
 def reader_of(folder: Path) -> Reader | None:

@@ -40,9 +40,14 @@ def is_cloud(path: Path) -> bool:
     return (path / FRAME_TABLE).is_file() or (path / GAZE_TABLE).is_file()
 
 
+def scene_videos(path: Path) -> list[Path]:
+    """The videos of an export. What macOS leaves beside each file on foreign disks is none."""
+    return sorted(file for file in path.glob("*.mp4") if not file.name.startswith("._"))
+
+
 def read_cloud(path: Path, tally: Tally) -> RecordingDescription:
     """Read an export folder. Raises DeviceError for what is missing or does not fit together."""
-    videos = sorted(path.glob("*.mp4"))
+    videos = scene_videos(path)
     if len(videos) != 1:
         raise DeviceError(
             f"{path}: {len(videos)} .mp4 files where one is expected: download the export "

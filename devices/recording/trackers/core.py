@@ -34,7 +34,8 @@ from devices.samples import Blink, Fixation
 LEAST_CONFIDENCE = 0.6
 """Below, no pupil was found well enough for gaze: the limit that Pupil Capture has."""
 
-FRAME_TIMES, VIDEO = "world_timestamps.npy", "world.mp4"
+FRAME_TIMES = "world_timestamps.npy"
+VIDEOS = ("world.mp4", "world.mkv", "world.avi", "world.mjpeg")  # by the version of Capture
 INFO, OLD_INFO = "info.player.json", "info.csv"
 GAZE_DATA, FIXATION_DATA, BLINK_DATA = "gaze.pldata", "fixations.pldata", "blinks.pldata"
 OLD_DATA = "pupil_data"
@@ -157,8 +158,9 @@ def _maker(path: Path) -> str:
 
 
 def _scene(path: Path, tally: Tally) -> Scene:
-    if not (path / VIDEO).is_file():
-        raise DeviceError(f"{path}: the recording has no scene video ({VIDEO})")
+    video = next((path / name for name in VIDEOS if (path / name).is_file()), None)
+    if video is None:
+        raise DeviceError(f"{path}: the recording has no scene video ({VIDEOS[0]})")
     file = path / FRAME_TIMES
     try:
         seconds = np.load(file, allow_pickle=False).astype(np.float64)
@@ -166,7 +168,7 @@ def _scene(path: Path, tally: Tally) -> Scene:
         raise DeviceError(
             f"{file}: the time stamps of the scene video are missing or damaged"
         ) from error
-    return scene_of(path, [path / VIDEO], [_clock(path).unix(seconds.ravel())], tally)
+    return scene_of(path, [video], [_clock(path).unix(seconds.ravel())], tally)
 
 
 def _clock(path: Path) -> PupilClock:

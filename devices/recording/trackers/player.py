@@ -11,6 +11,7 @@ from devices.recording.trackers.cloud import (
     BLINK_TABLE,
     FIXATION_TABLE,
     GAZE_TABLE,
+    scene_videos,
     table_blinks,
     table_fixations,
     table_gaze,
@@ -24,7 +25,7 @@ def is_player_export(path: Path) -> bool:
     """Whether a folder looks like an export of Neon Player: gaze in ns, and no video of it."""
     if (path / OLD_GAZE_TABLE).is_file():
         return True
-    return (path / GAZE_TABLE).is_file() and not any(path.glob("*.mp4"))
+    return (path / GAZE_TABLE).is_file() and not scene_videos(path)
 
 
 def read_player_export(path: Path, tally: Tally) -> RecordingDescription:

@@ -57,6 +57,15 @@ def test_a_recording_is_not_sought_within_a_recording(tmp_path):
     assert recordings(drawn.path) == (drawn.path,)
 
 
+def test_what_macos_leaves_on_foreign_disks_is_nothing(tmp_path):
+    folder = draw_cloud(tmp_path / "many" / "rec", frames=12).path
+    for file in list(folder.iterdir()):
+        (folder / f"._{file.name}").write_bytes(b"Mac OS X")
+    (tmp_path / "many" / "__MACOSX" / "rec").mkdir(parents=True)
+    (tmp_path / "many" / "__MACOSX" / "rec" / "._gaze.csv").write_bytes(b"Mac OS X")
+    assert describe(tmp_path / "many", strict=True).video.count == 12
+
+
 def test_a_zip_as_downloaded_is_played_and_nothing_is_left_of_it(tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -20,9 +20,11 @@ def draw_looking(folder, app, offset, said=None):
     rng = np.random.default_rng(5)
     drawn = draw_neon(
         folder,
+        parts=(3,),
         video_options={"size": SIZE},
         info={"app_version": app, "gaze_offset": list(offset)},
     )
+    (START + np.arange(3) * 500_000_000).tofile(folder / f"{SCENE}1.time")
     places = np.repeat([[100, 90], [400, 300], [250, 420]], [60, 70, 70], axis=0)
     gaze = (places + rng.normal(0, 4, places.shape) + offset).astype("<f4")
     gaze.tofile(drawn.path / "gaze ps1.raw")
