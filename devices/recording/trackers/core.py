@@ -40,6 +40,7 @@ INFO, OLD_INFO = "info.player.json", "info.csv"
 GAZE_DATA, FIXATION_DATA, BLINK_DATA = "gaze.pldata", "fixations.pldata", "blinks.pldata"
 OLD_DATA = "pupil_data"
 GAZE_TABLE, FIXATION_TABLE, BLINK_TABLE = "gaze_positions.csv", "fixations.csv", "blinks.csv"
+MOST_SECONDS = 2.0**32
 HIGHEST = 4  # folders from an export up to its recording
 SECONDS = NANOSECONDS
 MILLISECONDS = NANOSECONDS // 1000
@@ -59,11 +60,11 @@ class PupilClock:
     offset: int
 
     def unix(self, seconds: Iterable[float]) -> NDArray[np.int64]:
-        """Unix ns of times on Pupil's clock."""
-        values = np.asarray(list(seconds) if not isinstance(seconds, np.ndarray) else seconds)
-        whole = np.where(np.isfinite(values), values, 0.0) * NANOSECONDS
-        times = np.round(whole).astype(np.int64) + self.offset
-        return np.where(np.isfinite(values), times, 0)
+        """Unix ns of times on Pupil's clock; 0 for what is no time."""
+        values = np.fromiter(seconds, np.float64)
+        usable = np.isfinite(values) & (np.abs(values) < MOST_SECONDS)
+        whole = np.round(np.where(usable, values, 0.0) * NANOSECONDS).astype(np.int64)
+        return np.where(usable, whole + self.offset, 0)
 
 
 def is_core(path: Path) -> bool:
@@ -164,7 +165,7 @@ def _scene(path: Path, tally: Tally) -> Scene:
     file = path / FRAME_TIMES
     try:
         seconds = np.load(file, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # numpy has no list of what a damaged header raises
         raise DeviceError(
             f"{file}: the time stamps of the scene video are missing or damaged"
         ) from error
@@ -237,7 +238,8 @@ def _span(data: Sequence[Datum], clock: PupilClock) -> tuple[NDArray[np.int64], 
     """When each fixation began and ended, as it was said, Unix ns."""
     starts = clock.unix(_number(datum, "timestamp") for datum in data)
     durations = np.array([_number(datum, "duration") for datum in data], np.float64)
-    lasting = np.where(np.isfinite(durations), durations, -1.0) * MILLISECONDS
+    usable = np.abs(durations) < MOST_SECONDS
+    lasting = np.where(usable, durations, -1.0) * MILLISECONDS
     return starts, starts + np.round(lasting).astype(np.int64)
 
 
