@@ -1,9 +1,19 @@
 """A live device whose fixations lack the wearer's offset: they are put where its gaze is."""
 
+import math
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from playing_phone import QUICK
 
 from devices.device import Delivery
+from devices.emulator.emulator import Emulator
+from devices.emulator.programmes.drawn import draw_test_card
+from devices.emulator.programmes.programme import EyeEvent, GazePoint
+from devices.neon import wire
+from devices.neon.device import NeonDevice
 from devices.offset import OffsetWatch
 from devices.samples import Blink, Fixation, GazeSample
 
@@ -65,3 +75,41 @@ def test_a_fixation_without_gaze_of_its_own_is_moved_like_the_others():
     samples, _ = played([*deliveries, Delivery((alone, onset, blink), 0, 0)])
     assert (samples[-3].x, samples[-3].y) == pytest.approx((0.517, 0.489))
     assert samples[-2:] == [onset, blink]  # an onset has the offset already
+
+
+@pytest.mark.flaky(reruns=2)
+def test_a_phone_with_an_old_app_is_put_right():
+    """The emulated phone streams gaze with the wearer's offset, and means without it."""
+    card = draw_test_card(seconds=2.0, width=320, height=240, key_frame_spacing=6)
+    places = [(60.0, 50.0), (200.0, 90.0), (120.0, 180.0), (250.0, 200.0)]
+    gaze = [
+        GazePoint(n * 5 * MILLISECOND, places[n // 100][0] + 20, places[n // 100][1] - 12)
+        for n in range(400)
+    ]
+    events = [
+        EyeEvent(
+            (n * 500 + 430) * MILLISECOND,
+            wire.FIXATION,
+            (n * 500 + 20) * MILLISECOND,
+            (n * 500 + 400) * MILLISECOND,
+            place,
+        )
+        for n, place in enumerate(places)
+    ]
+    programme = replace(card, gaze=tuple(gaze), events=tuple(events))
+    closed, notices = [], []
+    with Emulator(programme, settings=QUICK) as phone:
+        device = NeonDevice(phone.address, phone.port)
+        end = time.monotonic() + 10
+        with device:
+            while len(closed) < 6 and time.monotonic() < end:
+                delivery = device.poll()
+                notices += delivery.notices
+                closed += [s for s in delivery.samples if isinstance(s, Fixation) and s.ended_at]
+                time.sleep(0.01)
+    assert len(closed) >= 6, notices
+    expected = [(x + 20, y - 12) for x, y in places]
+    for fixation in closed[3:]:
+        at = fixation.x * 320, fixation.y * 240
+        assert min(math.dist(at, place) for place in expected) < 0.01
+    assert len([line for line in notices if "degrees from its own gaze" in line]) == 1

@@ -78,7 +78,7 @@ def read_glasses(path: Path, tally: Tally) -> RecordingDescription:
     points = Points(times + start, places, np.isfinite(places).all(axis=1))
     tracker = str(info.get("eye_tracker_name") or _kind(info) or "eye tracker")
     return RecordingDescription(
-        name=f"{tracker} recording {info.get('name') or path.resolve().name} (glassesTools)",
+        name=_shown(f"{tracker} recording {info.get('name') or path.resolve().name} (glassesTools)"),
         video=scene.video,
         frame_times=scene.times,
         gaze=tracked_gaze(path / GAZE_TABLE, points, scene.video, scene.times, tally),
