@@ -24,6 +24,7 @@ from devices.recording.trackers.scene import scene_of
 
 GAZE_TABLE, FRAME_TABLE, INFO = "gazeData.tsv", "frameTimestamps.tsv", "recording_info.json"
 CALIBRATION, VIDEO = "calibration.xml", "worldCamera"
+MOST_SIGNS = 120  # of a recording's name
 MILLISECONDS = NANOSECONDS // 1000
 
 TIME = Column(("timestamp",), whole=True, scale=MILLISECONDS)
@@ -78,7 +79,7 @@ def read_glasses(path: Path, tally: Tally) -> RecordingDescription:
     points = Points(times + start, places, np.isfinite(places).all(axis=1))
     tracker = str(info.get("eye_tracker_name") or _kind(info) or "eye tracker")
     return RecordingDescription(
-        name=_shown(f"{tracker} recording {info.get('name') or path.resolve().name} (glassesTools)"),
+        name=_shown(f"{tracker} recording {info.get('name') or path.resolve().name}"),
         video=scene.video,
         frame_times=scene.times,
         gaze=tracked_gaze(path / GAZE_TABLE, points, scene.video, scene.times, tally),
@@ -123,6 +124,12 @@ def _start(info: dict[str, object]) -> int:
 def _kind(info: dict[str, object]) -> str:
     said = _inside(info.get("eye_tracker"))
     return said if isinstance(said, str) else ""
+
+
+def _shown(text: str) -> str:
+    """A recording's own words, on one harmless line."""
+    line = "".join(sign if sign.isprintable() else " " for sign in text)
+    return f"{line[:MOST_SIGNS]} (glassesTools)"
 
 
 def _video(path: Path, info: dict[str, object]) -> Path:

@@ -73,6 +73,10 @@ def test_a_frame_without_a_row_is_left_out(tmp_path):
 
 def test_without_its_information_a_recording_still_plays(tmp_path):
     folder = draw_glasses(tmp_path / "rec")
+    said = {"name": "a\nb\x1b[2J" + "c" * 999, "eye_tracker": 7, "start_time": "now"}
+    (folder / "recording_info.json").write_text(json.dumps(said))
+    name = describe(folder).name
+    assert name.startswith("eye tracker recording a b [2Jccc") and len(name) < 140
     (folder / "recording_info.json").write_text("[]")
     read = describe(folder)
     assert read.name == "eye tracker recording rec (glassesTools)"
