@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 from drawn_recording import START, Span, draw_cloud, draw_neon, draw_streamgaze
 from drawn_trackers import draw_core
 
+from devices.catalog import open_device
+from devices.device import DeviceError
 from devices.recording.playback import RecordingDevice
 from devices.samples import Fixation
 from runtime.check import main
+from runtime.live import device_options
 from runtime.recordings.fixations import agreement_with, cohens_kappa
 from runtime.recordings.quality import frames_without_gaze, gaps
 from runtime.recordings.report import as_lines, measured, reports
+from runtime.run.command_line import parse_arguments
 
 SIZE = (640, 480)
 FOCAL = 500.0
@@ -173,6 +178,21 @@ def test_the_command_fits_a_screen_and_speaks_json(tmp_path, capsys):
     assert (one["blinks"], two["blinks"]) == (1, 0)
     assert one["gaze"]["samples"] == two["gaze"]["samples"] == 200
     assert two["recording"].endswith("two") and two["losses"] == []
+
+
+def test_the_command_line_says_which_recording_and_whether_whole(tmp_path):
+    draw_cloud(tmp_path / "many" / "one")
+    drawn = draw_neon(tmp_path / "many" / "two")
+    chosen = ["--device", "recording", "--path", str(tmp_path / "many"), "--recording", "two"]
+    options = parse_arguments([*chosen, "--fast", "--strict"])
+    with open_device("recording", device_options(options)) as info:
+        assert info.name == "Neon recording two"
+    times = drawn.gaze_times[::-1].copy()
+    times[:100] = drawn.gaze_times[:100]
+    times.tofile(drawn.path / "gaze ps1.time")
+    with pytest.raises(DeviceError, match="--strict"):
+        open_device("recording", device_options(options)).connect()
+    open_device("recording", replace(device_options(options), strict=False)).connect()
 
 
 def test_what_can_not_be_measured_is_one_line(tmp_path, capsys):
