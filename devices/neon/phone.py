@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from devices.address import in_url
 from devices.device import DeviceError
 from devices.neon.undistortion import Lens
 
@@ -86,7 +85,7 @@ class Phone:
         if self._client is None:
             from pupil_labs.realtime_api import Device as ClientDevice
 
-            self._client = ClientDevice(in_url(self.address), self.port)
+            self._client = ClientDevice(self.address, self.port)
         return self._client
 
 
