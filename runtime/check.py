@@ -164,7 +164,7 @@ def check_recording(path: Path, strict: bool, json: bool) -> int:
                 print(as_json(report))
                 continue
             print(*([""] if number else []), *as_lines(report), sep="\n")
-    except DeviceError as error:
+    except (DeviceError, RuntimeFault) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

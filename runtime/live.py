@@ -138,6 +138,8 @@ def answer_as_released(
     if not isinstance(device, RecordingDevice):
         raise RuntimeFault("--protocol released needs --device recording: it samples the past")
     recording = device.description
+    for line in recording.notices:
+        listeners.notice(line)
     read = FrameReader(recording.video).frames
     session = ReleasedSession(
         models, recording.frame_times, read, info, chosen, device.counts, listeners.piece

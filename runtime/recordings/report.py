@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from devices.clock import NANOSECONDS
@@ -52,7 +52,7 @@ def reports(path: Path, strict: bool = False) -> Iterator[RecordingReport]:
         yield measured(path, strict)
         return
     for each in found:
-        yield measured(each, strict)
+        yield replace(measured(each, strict), recording=str(path / each.relative_to(folder)))
 
 
 def measured(path: Path, strict: bool = False) -> RecordingReport:
