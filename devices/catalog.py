@@ -16,14 +16,17 @@ from devices.device import Device, DeviceError
 class DeviceOptions:
     """What a person may say of a device; each device takes what concerns it.
 
-    `path`: a recording; `fixations`: where the fixation file of a plain video lies; `fast`: don't
-    wait for real time. `address`, `port`: where a live device is found. `transport`: of a Neon's
-    streams, None for UDP until packets are lost. `undistort`: a Neon's gaze as an ideal camera
-    would see it. `confidence`: gaze of a Core below it is none, None for Capture's own limit.
+    `path`: a recording, or many, of which `recording` names one; `strict`: only a whole one;
+    `fixations`: where the fixation file of a plain video lies; `fast`: don't wait for real time.
+    `address`, `port`: where a live device is found. `transport`: of a Neon's streams, None
+    for UDP until packets are lost. `undistort`: a Neon's gaze as an ideal camera would see it.
+    `confidence`: gaze of a Core below it is none, None for Capture's own limit.
     `seed`, `seconds`: of a synthetic wearer.
     """
 
     path: Path | None = None
+    recording: str | None = None
+    strict: bool = False
     fixations: tuple[Path, ...] = ()
     fast: bool = False
     address: str | None = None
@@ -52,7 +55,13 @@ def _recording(options: DeviceOptions) -> Device:
 
     if options.path is None:
         raise DeviceError("the device 'recording' needs --path: a folder or a video file")
-    return RecordingDevice(options.path, options.fast, options.fixations)
+    return RecordingDevice(
+        options.path,
+        options.fast,
+        options.fixations,
+        name=options.recording,
+        strict=options.strict,
+    )
 
 
 def _session(options: DeviceOptions) -> Device:

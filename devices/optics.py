@@ -14,6 +14,11 @@ def field_of_glasses(width: int, height: int) -> tuple[float, float] | None:
     return _FIELDS.get((width, height))
 
 
+def likely_field(width: int, height: int) -> tuple[float, float]:
+    """Of the glasses whose frames have this size in pixels, else of any camera."""
+    return field_of_glasses(width, height) or assumed_field(width, height)
+
+
 def assumed_field(width: int, height: int) -> tuple[float, float]:
     """Of a camera of which only the frames' size in pixels is known, with square pixels."""
     return ASSUMED_WIDTH, ASSUMED_WIDTH * height / width

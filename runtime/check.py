@@ -1,4 +1,7 @@
-"""`python -m runtime.check BUNDLE`: what this machine will run on, whether it fits, a self-test."""
+"""`python -m runtime.check BUNDLE`: what this machine will run on, whether it fits, a self-test.
+
+`python -m runtime.check --recording REC`: what a recording is worth.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.device import DeviceError
 from devices.parser import Parser
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest, ParityFigure
@@ -19,6 +23,7 @@ from runtime.engines.choice import EngineChoice, Machine, choose_engine
 from runtime.errors import RuntimeFault
 from runtime.model.context_pool import MOST_CONTEXTS
 from runtime.model.models import Models
+from runtime.recordings.report import as_json, as_lines, reports
 from runtime.terminal import SafeConsole
 
 GIBIBYTE = 1 << 30
@@ -192,14 +197,38 @@ def findings(options: argparse.Namespace, machine: Machine) -> Iterator[Finding]
         yield from self_test(Models(bundle, choice.load))
 
 
+def check_recording(path: Path, strict: bool, json: bool) -> int:
+    """Print what a recording is worth; returns 0 unless it can't be read."""
+    try:
+        for number, report in enumerate(reports(path, strict)):
+            if json:
+                print(as_json(report))
+                continue
+            print(*([""] if number else []), *as_lines(report), sep="\n")
+    except (DeviceError, RuntimeFault) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None, machine: Machine | None = None) -> int:
     """Check; returns 0 if all is well, else 1."""
     parser = Parser(
-        prog="python -m runtime.check", description="Whether this machine can run a bundle."
+        prog="python -m runtime.check",
+        description="Whether this machine can run a bundle; or what a recording is worth.",
     )
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", type=Path, nargs="?")
+    parser.add_argument("--recording", type=Path, metavar="REC", help="a recording, or many")
+    parser.add_argument("--strict", action="store_true", help="refuse one that is not whole")
+    parser.add_argument("--json", action="store_true", help="the report on it as lines of JSON")
     parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
     options = parser.parse_args(arguments)
+    if (options.bundle is None) == (options.recording is None):
+        parser.error("give either a bundle or --recording REC")
+    if options.recording is not None:
+        return check_recording(options.recording, options.strict, options.json)
+    if options.json or options.strict:
+        parser.error("--json and --strict belong to --recording")
     console, good = SafeConsole(), True
     try:
         for finding in findings(options, machine or Machine.here()):

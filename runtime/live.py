@@ -148,6 +148,8 @@ def answer_as_released(
     if not isinstance(device, RecordingDevice):
         raise RuntimeFault("--protocol released needs --device recording: it samples the past")
     recording = device.description
+    for line in recording.notices:
+        listeners.notice(line)
     read = FrameReader(recording.video).frames
     session = ReleasedSession(
         models, recording.frame_times, read, info, chosen, device.counts, listeners.piece
@@ -219,6 +221,8 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
     """What the command line says of the device."""
     return DeviceOptions(
         path=options.path,
+        recording=options.recording,
+        strict=options.strict,
         fixations=(options.fixation_file,) if options.fixation_file else (),
         fast=options.fast,
         address=options.address,

@@ -29,6 +29,7 @@ class Requests:
     def __init__(self, context: zmq.Context, address: str, port: int, timeout: float) -> None:
         """`timeout` in seconds, for each request."""
         self._socket = context.socket(zmq.REQ)
+        self._socket.setsockopt(zmq.IPV6, 1)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVTIMEO, round(timeout * 1000))
         self._socket.setsockopt(zmq.SNDTIMEO, round(timeout * 1000))
@@ -91,7 +92,7 @@ def _seconds(answer: str) -> float:
 
 def _connect(socket: zmq.Socket, address: str, port: int) -> None:
     try:
-        socket.connect(f"tcp://{address}:{port}")
+        socket.connect(f"tcp://{in_url(address)}:{port}")
     except zmq.ZMQError as error:
         socket.close()
         raise CaptureSilent(printable(str(error), SHOWN)) from error
@@ -114,6 +115,7 @@ class Subscription:
         """
         self._limit = limit
         self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.IPV6, 1)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, limit)
         self._socket.setsockopt(zmq.MAXMSGSIZE, size)

@@ -26,6 +26,7 @@ from devices.neon.supervision import Supervisor
 from devices.neon.undistortion import Lens
 from devices.neon.video.decoding import VideoThread
 from devices.neon.world import WorldStream
+from devices.offset import OffsetWatch
 from devices.optics import INVISIBLE_FIELD, NEON_FIELD
 
 DISCOVERY_TIMEOUT = 2.5
@@ -91,6 +92,7 @@ class NeonDevice(Device):
         self._supervisor: Supervisor | None = None
         self._streams: tuple[Stream, ...] = ()
         self._failure: BaseException | None = None
+        self._offset: OffsetWatch | None = None
 
     def connect(self) -> DeviceInfo:
         """Find the phone and open its streams, within 3 s. Raises DeviceError."""
@@ -110,6 +112,7 @@ class NeonDevice(Device):
             thread.join()
             raise
         self._thread = thread
+        self._offset = OffsetWatch(info.frame_width, info.frame_height, NEON_FIELD[0])
         return info
 
     def disconnect(self) -> None:
@@ -144,7 +147,8 @@ class NeonDevice(Device):
         if not self._thread.is_alive():
             failure = "it ended" if self._failure is None else reason(self._failure)
             raise DeviceError(f"the connection to the phone failed ({failure}): connect anew")
-        return self._mailbox.collect()
+        delivery = self._mailbox.collect()
+        return delivery if self._offset is None else self._offset.put_right(delivery)
 
     def _main(self, ready: Future[DeviceInfo]) -> None:
         try:

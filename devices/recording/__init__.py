@@ -1,1 +1,1 @@
-"""Recordings played back as if live: Neon's native format, Pupil Cloud's, StreamGaze's."""
+"""Recordings of any tracker, and videos with a fixation file, played back as if live."""

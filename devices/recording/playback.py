@@ -42,15 +42,21 @@ class RecordingDevice(Device):
         fast: bool = False,
         fixations: Path | Sequence[Path] | None = None,
         clock_factory: Callable[[int], Clock] | None = None,
+        name: str | None = None,
+        strict: bool = False,
     ) -> None:
         """`fast`: on a simulated clock, as fast as its user goes.
 
         `fixations`: a file, or folders to look in, for a video without gaze of its own.
         `clock_factory`: makes the clock that starts at a moment (Unix ns), in place of those two.
+        `name`: which recording, where the path holds many. `strict`: refuse one that can't be read
+        as a whole, in place of reading what is there.
         """
         super().__init__()
         self._path = path
         self._fixations = fixations
+        self._name = name
+        self._strict = strict
         self._new_clock = clock_factory or (SimulatedClock if fast else SystemClock)
         self._description: RecordingDescription | None = None
         self._playback: _Playback | None = None
@@ -65,7 +71,7 @@ class RecordingDevice(Device):
     def connect(self) -> DeviceInfo:
         """Read the recording and start the clock at its first frame. Raises DeviceError."""
         self.disconnect()
-        recording = describe(self._path, self._fixations)
+        recording = describe(self._path, self._fixations, self._name, self._strict)
         self._description, self._playback = recording, _Playback(recording)
         self._newest_frame = self._newest_gaze = None
         self.clock = self._new_clock(recording.start)

@@ -13,7 +13,8 @@ from devices.device import DeviceError
 from devices.numbers import MOST_SECONDS
 from devices.recording.description import NO_GAZE, RecordingDescription
 from devices.recording.tables import Column, read_columns
-from devices.recording.video import track
+from devices.recording.tally import Tally
+from devices.recording.video import FRAMES, track
 from devices.recording.video_file import VideoFile
 from devices.samples import Fixation
 
@@ -26,12 +27,17 @@ START = Column(("start_time_seconds", "start_time"))
 END = Column(("end_time_seconds", "end_time"))
 
 
-def read_streamgaze(path: Path, places: Sequence[Path] = ()) -> RecordingDescription:
+def read_streamgaze(
+    path: Path, places: Sequence[Path] = (), tally: Tally | None = None
+) -> RecordingDescription:
     """Read a video, and its fixations from a file or from where they lie under given roots.
 
-    Without `places` they are looked for beside the video. Raises DeviceError.
+    Without `places` they are looked for beside the video. With a `tally`, a video that was cut off
+    is read as far as it goes. Raises DeviceError.
     """
-    video = track([path])
+    video = track([path], tally)
+    if tally is not None:
+        tally.judge(FRAMES)
     file = find_fixations(path, places or [path.parent])
     times = frame_times(video.files[0])
     known = read_fixations(file)
@@ -65,10 +71,7 @@ def frame_times(file: VideoFile) -> NDArray[np.int64]:
     Rounded to the nearest nanosecond, as the times of a fixation file are: a fixation that begins
     at a frame must not begin after it.
     """
-    ticks = (file.stamps - file.stamps[0]) * file.time_base.numerator
-    seconds, rest = np.divmod(ticks, file.time_base.denominator)
-    half = file.time_base.denominator // 2
-    return EPOCH + seconds * NANOSECONDS + (rest * NANOSECONDS + half) // file.time_base.denominator
+    return EPOCH + file.shown
 
 
 def find_fixations(video: Path, places: Sequence[Path]) -> Path:

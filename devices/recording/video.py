@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.device import DeviceError
+from devices.recording.picture import upright
+from devices.recording.tally import Tally
 from devices.recording.video_file import (
     VideoFile,
     decoded,
@@ -20,17 +22,25 @@ from devices.recording.video_file import (
 )
 
 WORTH_SEEKING = 24  # frames to decode in vain before a seek is cheaper
+FRAMES = "frames"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoTrack:
-    """A scene video in one or several files of one frame size; indices run through all of them."""
+    """A scene video in one or several files of one frame size; indices run through all of them.
+
+    `chosen`: numbers of the frames that count, ascending, int64, of all that the files hold; None
+    for all. An index is a place among them.
+    """
 
     files: tuple[VideoFile, ...]
+    chosen: NDArray[np.int64] | None = None
 
     @property
     def count(self) -> int:
-        """Frames in all files."""
+        """Frames that count."""
+        if self.chosen is not None:
+            return self.chosen.size
         return sum(file.count for file in self.files)
 
     @property
@@ -43,9 +53,19 @@ class VideoTrack:
         """Pixels down a frame."""
         return self.files[0].height
 
+    def only(self, numbers: NDArray[np.int64]) -> VideoTrack:
+        """The same video with these of its frames, ascending."""
+        if self.chosen is not None:
+            numbers = self.chosen[numbers]
+        is_all = numbers.size == sum(file.count for file in self.files)
+        return VideoTrack(self.files, None if is_all else numbers.astype(np.int64))
+
     def locate(self, index: int) -> tuple[VideoFile, int]:
         """The file that holds a frame, and the frame's number in it. Raises IndexError."""
-        number = index
+        if self.chosen is not None and 0 <= index < self.chosen.size:
+            number = int(self.chosen[index])
+        else:
+            number = index if self.chosen is None else -1
         for file in self.files:
             if 0 <= number < file.count:
                 return file, number
@@ -53,13 +73,31 @@ class VideoTrack:
         raise IndexError(f"frame {index} of a video of {self.count}")
 
 
-def track(paths: Sequence[Path]) -> VideoTrack:
-    """The video in these files. Raises DeviceError for a file that is damaged or of other size."""
+def track(paths: Sequence[Path], tally: Tally | None = None) -> VideoTrack:
+    """The video in these files. Raises DeviceError for a file that is damaged or of other size.
+
+    With a `tally`, what was cut off at a file's end is counted there; else it is refused.
+    """
     files = tuple(read_video_file(path) for path in paths)
     for file in files[1:]:
         if (file.width, file.height) != (files[0].width, files[0].height):
             raise DeviceError(f"{file.path}: its frames are not of the size of {files[0].path}")
+    for file in files:
+        _count_cut(file, tally)
     return VideoTrack(files)
+
+
+def _count_cut(file: VideoFile, tally: Tally | None) -> None:
+    if tally is None and file.missing:
+        raise DeviceError(
+            f"{file.path}: the video is truncated, {file.missing} bytes are missing at its end: "
+            "copy it again"
+        )
+    if tally is not None:
+        tally.expect(FRAMES, file.count + file.cut_off)
+        tally.leave_out(FRAMES, f"cut off at the end of {file.path.name}", file.cut_off)
+        if file.missing and not file.cut_off:
+            tally.remark(f"{file.missing} bytes are missing at the end of {file.path.name}")
 
 
 class VideoCursor:
@@ -89,7 +127,7 @@ class VideoCursor:
             frame = self._cursor.read(number)
         except (av.FFmpegError, EOFError) as error:
             raise DeviceError(f"{file.path}: the video stops decoding at frame {number}") from error
-        return None if frame is None else frame.to_ndarray(format="rgb24")
+        return None if frame is None else upright(frame, self._video.width, self._video.height)
 
     def close(self) -> None:
         """Close the file; reading on opens it again."""
@@ -132,7 +170,8 @@ class _FileCursor:
 
     def __init__(self, file: VideoFile) -> None:
         self.file = file
-        self._can_leap = True
+        is_one_run = np.array_equal(file.stamps, file.marks)
+        self._can_leap = is_one_run and not file.is_counted
         self._open()
 
     def _open(self) -> None:
@@ -156,8 +195,8 @@ class _FileCursor:
         if frame is None:
             raise EOFError
         place = self._at + 1
-        if frame.pts is not None:
-            place = max(place, int(np.searchsorted(self.file.stamps, frame.pts)))
+        if frame.pts is not None and not self.file.is_counted:
+            place = self.file.number_from(place, frame.pts)
         self._at, self._newest = place, frame
 
     def _leap(self, key: int) -> None:

@@ -115,6 +115,12 @@ def _field(text: str) -> tuple[float, float]:
 def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--path", type=Path, metavar="REC", help="a recording or a session")
     group.add_argument(
+        "--recording", metavar="NAME", help="which one, where --path holds many recordings"
+    )
+    group.add_argument(
+        "--strict", action="store_true", help="refuse a recording that can't be read as a whole"
+    )
+    group.add_argument(
         "--fixation-file", type=Path, metavar="CSV", help="of a plain video; or a folder to look in"
     )
     group.add_argument("--fast", action="store_true", help="play as fast as it goes")

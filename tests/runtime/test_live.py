@@ -147,6 +147,20 @@ def test_recording_without_gaze_or_of_another_time(tiny_folder, tmp_path, capsys
     assert "overlap" in error_of(live(tiny_folder, recording, "--ask", "x"), capsys)
 
 
+@pytest.mark.parametrize("protocol", ["causal", "released"])
+def test_what_is_lost_of_a_recording_is_said_under_every_protocol(
+    tiny_folder, tmp_path, capsys, protocol
+):
+    recording = draw_neon(tmp_path / "rec", parts=(30,)).path
+    raw = recording / "gaze ps1.raw"
+    raw.write_bytes(raw.read_bytes()[:-3])
+    asked = ["--protocol", protocol, "--fast", "--ask", "x"]
+    assert live(tiny_folder, recording, *asked) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("1 of 200 gaze samples left out") == 1
+    assert "--strict" in error_of(live(tiny_folder, recording, *asked, "--strict"), capsys)
+
+
 def test_altered_bundle(tiny_folder, tmp_path, capsys):
     bundle = shutil.copytree(tiny_folder, tmp_path / "bundle")
     (bundle / "vjepa.onnx").write_bytes(b"not a graph")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 START = 1_728_546_108_163_313_161  # Unix ns: more than a float64 can hold
 WIDTH, HEIGHT = 64, 48
+TICK = Fraction(1, 90_000)
 SCENE = "Neon Scene Camera v1 ps"
 FIXATION_RECORD = np.dtype(
     [("kind", "<i4"), ("start", "<i8"), ("end", "<i8"), ("values", "<f4", (10,))]
@@ -64,18 +65,23 @@ def draw_video(
     muxer_options: dict[str, str] | None = None,
     first_stamp: int = 0,
     title: str = "",
+    shown: Sequence[int] | None = None,
 ) -> Path:
-    """Encode frames 0.. of `picture`; `first_stamp` in frames."""
+    """Encode frames 0.. of `picture`; `first_stamp` in frames; `shown`: ns, in place of a rate."""
     with av.open(str(path), "w", options=muxer_options or {}) as container:
         container.metadata["title"] = title
         stream = container.add_stream(codec, rate=rate, options=codec_options or {})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
+        if shown is not None:
+            stream.codec_context.time_base = TICK
         stream.codec_context.gop_size = key_every
         stream.codec_context.max_b_frames = b_frames
         for index in range(frames):
             frame = av.VideoFrame.from_ndarray(picture(index, *size), format="rgb24")
             frame.pts, frame.time_base = index + first_stamp, Fraction(1, rate)
+            if shown is not None:
+                frame.pts, frame.time_base = int(shown[index]) * 9 // 100_000, TICK
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -124,14 +130,18 @@ def draw_neon(
     not_worn: Sequence[int] = (),
     fixations: Sequence[Span] = (),
     blinks: Sequence[Span] = (),
+    info: Mapping[str, object] | None = None,
+    scene: str = SCENE,
+    video_options: Mapping[str, object] | None = None,
 ) -> DrawnRecording:
     """A recording in Neon's native format; `parts`: frames of each part of the scene video."""
     folder.mkdir(parents=True)
     times = frame_times(sum(parts))
     videos, first = [], 0
     for number, count in enumerate(parts, start=1):
-        videos.append(draw_video(folder / f"{SCENE}{number}.mp4", count))
-        times[first : first + count].tofile(folder / f"{SCENE}{number}.time")
+        video = folder / f"{scene}{number}.mp4"
+        videos.append(draw_video(video, count, **(video_options or {})))
+        times[first : first + count].tofile(folder / f"{scene}{number}.time")
         first += count
     gaze_times, points = gaze_track(gaze_start, gaze)
     gaze_times.tofile(folder / "gaze ps1.time")
@@ -145,7 +155,7 @@ def draw_neon(
         _draw_events(folder, "fixations", np.array(rows, FIXATION_RECORD))
     if blinks:
         _draw_events(folder, "blinks", np.array([(s.start, s.end) for s in blinks], BLINK_RECORD))
-    info = {"app_version": "2.9.31-prod", "gaze_offset": [0.0, 0.0]}
+    info = info or {"app_version": "2.9.31-prod", "gaze_offset": [0.0, 0.0]}
     (folder / "info.json").write_text(json.dumps(info))
     return DrawnRecording(folder, tuple(videos), times, gaze_times, points)
 
@@ -163,10 +173,11 @@ def draw_cloud(
     not_worn: Sequence[int] = (),
     fixations: Sequence[Span] = (),
     blinks: Sequence[Span] = (),
+    video_options: Mapping[str, object] | None = None,
 ) -> DrawnRecording:
     """A recording as Pupil Cloud exports it, with the columns of a real export."""
     folder.mkdir(parents=True)
-    video = draw_video(folder / "7f3c2a_0.0-1.0.mp4", frames)
+    video = draw_video(folder / "7f3c2a_0.0-1.0.mp4", frames, **(video_options or {}))
     times = frame_times(frames)
     ids, id_names = ("section", "recording"), ("section id", "recording id")
     write_table(

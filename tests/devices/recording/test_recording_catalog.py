@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawn_recording import draw_fixations, draw_video
+from drawn_recording import draw_fixations, draw_neon, draw_video
 
 from devices.catalog import DeviceOptions, device_names, open_device
 from devices.clock import SimulatedClock, SystemClock
@@ -36,15 +36,14 @@ def test_a_recording_takes_its_options(tmp_path, fast, clock):
         assert type(device.clock) is clock
 
 
-def test_a_device_is_imported_when_it_is_opened_and_the_neon_library_when_it_is_read(tmp_path):
-    video = draw_video(tmp_path / "clip.mp4", 4, rate=24)
-    draw_fixations(tmp_path / "clip_fixation_filtered.csv", [(0.5, 0.5, 0.0, 0.1)])
+def test_a_device_is_imported_when_it_is_opened_and_no_reader_needs_a_heavy_library(tmp_path):
+    folder = draw_neon(tmp_path / "rec").path
     script = (
         "import sys\n"
         "from pathlib import Path\n"
         "from devices.catalog import DeviceOptions, open_device\n"
         "assert not {'av', 'devices.recording', 'pupil_labs'} & set(sys.modules)\n"
-        f"open_device('recording', DeviceOptions(path=Path({str(video)!r}))).connect()\n"
+        f"open_device('recording', DeviceOptions(path=Path({str(folder)!r}))).connect()\n"
         "assert 'av' in sys.modules\n"
         "assert not {'pupil_labs', 'pandas', 'torch'} & set(sys.modules)\n"
     )

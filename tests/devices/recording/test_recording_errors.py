@@ -72,22 +72,12 @@ def test_a_file_that_is_no_video(tmp_path, content):
     assert "clip.mp4: not a video that can be decoded" in refusal(video)
 
 
-@pytest.mark.parametrize("kept", [0.05, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("kept", [0.05, 0.5, 0.9])
 def test_an_mp4_that_was_cut_off_before_its_index(tmp_path, kept):
     video = draw_streamgaze(tmp_path, [ROW])
     data = video.read_bytes()
     video.write_bytes(data[: int(len(data) * kept)])
     assert re.search(r"clip.mp4: (the video is truncated, \d+ bytes|not a video)", refusal(video))
-
-
-@pytest.mark.parametrize("kept", [0.5, 0.9, 0.999])
-def test_an_mp4_with_its_index_in_front_that_was_cut_off(tmp_path, kept):
-    draw_fixations(tmp_path / "clip_fixation_filtered.csv", [ROW])
-    video = draw_video(tmp_path / "clip.mp4", 48, muxer_options={"movflags": "faststart"})
-    data = video.read_bytes()
-    length = int(len(data) * kept)
-    video.write_bytes(data[:length])
-    assert f"truncated, {len(data) - length} bytes are missing" in refusal(video)
 
 
 def test_an_mp4_without_a_video_stream(tmp_path):
@@ -170,7 +160,7 @@ def test_fixations_that_all_begin_after_the_video(tmp_path):
 def test_an_export_that_lacks_a_file(tmp_path, missing):
     folder = draw_cloud(tmp_path / "export").path
     (folder / missing).unlink()
-    expected = {"gaze.csv": "has no gaze", "7f3c2a_0.0-1.0.mp4": "0 .mp4 files"}
+    expected = {"gaze.csv": "has no gaze", "7f3c2a_0.0-1.0.mp4": "gaze without a scene video"}
     assert expected.get(missing, "world_timestamps.csv: there is no such file") in refusal(folder)
 
 
@@ -222,30 +212,6 @@ def test_a_recording_without_gaze(tmp_path, kind):
 
 
 @KINDS
-def test_gaze_out_of_order(tmp_path, kind):
-    folder = draw(kind, tmp_path / "rec", gaze=3)
-    times = [START + 2, START + 1, START + 3]
-    if kind == "neon":
-        np.array(times, "<i8").tofile(folder / "gaze ps1.time")
-    else:
-        header = ("timestamp [ns]", "gaze x [px]", "gaze y [px]")
-        write_table(folder / "gaze.csv", header, [(time, 1, 1) for time in times])
-    assert "gaze is not in order of time" in refusal(folder)
-
-
-@KINDS
-@pytest.mark.parametrize("count", [29, 31])
-def test_frames_and_time_stamps_of_different_counts(tmp_path, kind, count):
-    folder = draw(kind, tmp_path / "rec")
-    times = START + np.arange(count) * 33_000_000
-    if kind == "neon":
-        times.tofile(folder / f"{SCENE}1.time")
-    else:
-        write_table(folder / "world_timestamps.csv", ("timestamp [ns]",), [(t,) for t in times])
-    assert f"{count} time stamps for 30 frames" in refusal(folder)
-
-
-@KINDS
 def test_frames_out_of_order(tmp_path, kind):
     folder = draw(kind, tmp_path / "rec")
     times = START - np.arange(30) * 33_000_000
@@ -253,15 +219,8 @@ def test_frames_out_of_order(tmp_path, kind):
         times.tofile(folder / f"{SCENE}1.time")
     else:
         write_table(folder / "world_timestamps.csv", ("timestamp [ns]",), [(t,) for t in times])
-    assert "the frames are not in order of time" in refusal(folder)
-
-
-@KINDS
-@pytest.mark.parametrize("noun", ["fixation", "blink"])
-def test_an_event_that_ends_before_it_starts(tmp_path, kind, noun):
-    good, bad = Span(START, START + 5), Span(START + 5, START + 4)
-    folder = draw(kind, tmp_path / "rec", **{f"{noun}s": (good, bad)})
-    assert f"{noun} 2 ends before it starts" in refusal(folder)
+    line = refusal(folder)
+    assert "29 of 30 frames left out" in line and "more than half of its frames" in line
 
 
 @pytest.mark.parametrize("missing", ["gaze ps1.raw", f"{SCENE}1.mp4", f"{SCENE}1.time"])
@@ -271,10 +230,3 @@ def test_a_neon_recording_that_lacks_a_file(tmp_path, missing):
     expected = {"gaze ps1.raw": "has no gaze", f"{SCENE}1.mp4": "has no scene video"}
     line = refusal(folder)
     assert expected.get(missing, "the time stamps of the scene video are missing") in line
-
-
-@pytest.mark.parametrize("stream", ["gaze", "fixations"])
-def test_a_neon_recording_with_a_stream_that_can_not_be_read(tmp_path, stream):
-    folder = draw_neon(tmp_path / "rec", fixations=(Span(START, START + 5),)).path
-    (folder / f"{stream} ps1.time").unlink()
-    assert f"its {stream} can't be read" in refusal(folder)

@@ -1,6 +1,7 @@
 """What a person types is text and nothing else, and is recorded as it was typed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,7 +46,10 @@ def test_a_mark_that_its_tokenizer_does_not_call_special_is_text_too(tiny_folder
     mark = added[-1] | {"content": "<tool_call>", "id": added[-1]["id"] + 1, "special": False}
     described["added_tokens"] = [*added, mark]
     (tmp_path / "tokenizer.json").write_text(json.dumps(described))
-    marked = Bundle(tmp_path, bundle.manifest)
+    geometry = bundle.manifest.geometry
+    decoder = replace(geometry.decoder, vocabulary=mark["id"] + 1)
+    manifest = replace(bundle.manifest, geometry=replace(geometry, decoder=decoder))
+    marked = Bundle(tmp_path, manifest)
     assert mark["id"] in marked.tokenizer.encode("a<tool_call>b").ids
     ids = marked.text_tokenizer.encode("a<tool_call>b", add_special_tokens=False).ids
     assert ids == bundle.text_tokenizer.encode("a<tool_call>b", add_special_tokens=False).ids

@@ -1,0 +1,1 @@
+"""What a recording is worth, before a model looks at it."""
