@@ -42,7 +42,7 @@ from runtime.bundle.manifest import (
     Quantization,
     Settings,
 )
-from runtime.bundle.opening import Bundle, read_tokenizer, write_manifest
+from runtime.bundle.opening import Bundle, write_manifest
 from runtime.bundle.verification import file_spec
 
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
@@ -80,10 +80,10 @@ class BundleBuilder:
         inspection.check_layers(self._gaze, checkpoints.gaze)
         self._weights = DecoderWeights(self._qwen, self._gaze)
         self._tokenizer_file = checkpoints.qwen / names.TOKENIZER_FILE
-        tokenizer = inspection.fitting_tokenizer(
+        self._tokenizer = inspection.fitting_tokenizer(
             self._tokenizer_file, self._qwen.decoder.vocabulary
         )
-        self._prompt = read_prompt(checkpoints.qwen, tokenizer)
+        self._prompt = read_prompt(checkpoints.qwen, self._tokenizer)
         self._pictures = read_pictures(checkpoints.qwen, self._qwen.vision)
         token = self._qwen.vision.patch * self._qwen.vision.merge
         self._pictures.check(settings.live_height * token, settings.live_width * token)
@@ -202,7 +202,7 @@ class BundleBuilder:
             self._vjepa,
             self._gaze.resampler,
             self._pictures,
-            read_tokenizer(self._tokenizer_file),
+            self._tokenizer,
             self._prompt,
             self._geometry().decoder,
             self._positions,

@@ -8,6 +8,7 @@ from typing import Any
 import msgpack
 import zmq
 
+from devices.address import in_url
 from devices.clock import NANOSECONDS, Clock
 from devices.core.messages import LATEST_SECONDS, PupilClock
 from devices.printable import printable

@@ -26,8 +26,8 @@ from devices.neon.supervision import Supervisor
 from devices.neon.undistortion import Lens
 from devices.neon.video.decoding import VideoThread
 from devices.neon.world import WorldStream
-from devices.offset import OffsetWatch
-from devices.optics import INVISIBLE_FIELD, NEON_FIELD
+from devices.optics.fields import INVISIBLE_FIELD, NEON_FIELD
+from devices.optics.offset import OffsetWatch
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from devices.optics import likely_field
+from devices.optics.fields import likely_field
 from devices.recording.description import RecordingDescription
 from devices.samples import Fixation
 

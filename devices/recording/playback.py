@@ -18,7 +18,7 @@ from devices.device import (
     DeviceInfo,
     StreamCounts,
 )
-from devices.optics import field_of_glasses
+from devices.optics.fields import field_of_glasses
 from devices.recording.description import RecordingDescription
 from devices.recording.formats import describe
 from devices.recording.video import VideoCursor

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.device import Delivery, DeviceCounts, DeviceInfo
-from devices.optics import assumed_field
+from devices.optics.fields import assumed_field
 from runtime.answers.questions import Question
 from runtime.answers.record import AnswerRecord, Conditions, answer_record, stream_fact
 from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS
-from devices.optics import likely_field
+from devices.optics.fields import likely_field
 from devices.recording.description import GAZE, GazeTrack, RecordingDescription
 from devices.recording.trackers.core import LEAST_CONFIDENCE
 

@@ -7,7 +7,7 @@ import torch
 import export.checkpoints.chat as chat
 import export.checkpoints.gaze as gaze_reading
 import export.checkpoints.qwen as qwen_reading
-from export import builder
+from export import builder, inspection
 from export.checkpoints.gaze import GazeCheckpoint
 from export.checkpoints.qwen import QwenCheckpoint
 
@@ -208,11 +208,11 @@ OF_OUR_OWN = {
         "before the video stands '<|vision_start|>'",
     ),
     "a tokenizer that cuts": (
-        result(builder, "read_tokenizer", cut_to_24),
+        result(inspection, "read_tokenizer", cut_to_24),
         "tokenizer.json, chat template: before the video stands",
     ),
     "text as it comes": (
-        result(builder, "read_tokenizer", as_it_comes),
+        result(inspection, "read_tokenizer", as_it_comes),
         "tokenizer.json, chat template: 'cafe\u0301 and",
     ),
     "letters": (

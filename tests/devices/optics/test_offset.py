@@ -14,7 +14,7 @@ from devices.emulator.programmes.drawn import draw_test_card
 from devices.emulator.programmes.programme import EyeEvent, GazePoint
 from devices.neon import wire
 from devices.neon.device import NeonDevice
-from devices.offset import OffsetWatch
+from devices.optics.offset import OffsetWatch
 from devices.samples import Blink, Fixation, GazeSample
 
 MILLISECOND = 1_000_000

@@ -1,8 +1,8 @@
 """The whole live loop against a phone that lies at random, with quiet moments in between.
 
-`python tests/runtime/run/hostile_run.py --seconds 600`: prints what came of it; exit status 1 if
-it did not hold. The phone plays a synthetic wearer; in every round of 20 s it lies and fails for
-the first part, in the second it is honest and is asked what it knows the answer to.
+`python tests/runtime/run/hostile/hostile_run.py --seconds 600`: prints what came of it; exit
+status 1 if it did not hold. The phone plays a synthetic wearer; in every round of 20 s it lies and
+fails for the first part, in the second it is honest and is asked what it knows the answer to.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[3]
 if __name__ == "__main__":
     folders = ("runtime", "runtime/run", "devices/neon", "devices/neon/hostile")
     sys.path[:0] = [str(TESTS.parent), *(str(TESTS / folder) for folder in folders)]

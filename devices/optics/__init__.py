@@ -1,0 +1,1 @@
+"""What a scene camera sees, and where on it gaze lies."""
