@@ -1,11 +1,11 @@
 """Eye events of a phone whose stamps are minutes apart from its packets' times."""
 
 import pytest
-from devices.neon.session import Description
 
 from devices.clock import SimulatedClock
 from devices.mailbox import Mailbox
 from devices.neon import wire
+from devices.neon.rtsp.description import Description
 from devices.neon.streams import EventStream
 from devices.neon.timing import ClockOffset
 from devices.neon.wire import RtpPacket, SenderReport
