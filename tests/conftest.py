@@ -7,6 +7,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--arm64", metavar="DIR", help="an emulated ARM64, made by .ci/arm64 DIR")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory):
     """A user's cache of our own, also for the commands that tests start."""
