@@ -9,6 +9,10 @@ from pathlib import Path
 
 from drawn_recording import draw_fixations, draw_video
 
+from benchmarks.streamgaze.asking.evaluation import evaluate
+from benchmarks.streamgaze.data.dataset import Selection, VideoIndex, read_tasks
+from benchmarks.streamgaze.data.media import Library
+
 RATE = 4
 SIZE = (160, 120)
 
@@ -108,3 +112,14 @@ def mixed_set(root: Path) -> DrawnSet:
             ],
         },
     )
+
+
+def library(drawn, gaze="yes"):
+    """The videos of a drawn set and their gaze."""
+    return Library(VideoIndex([drawn.root / "videos"]), [drawn.fixations], gaze)
+
+
+def results(models, drawn, way, gaze="yes"):
+    """What a model answers to every question of a drawn set."""
+    files = read_tasks(drawn.root, Selection())
+    return list(evaluate(models, library(drawn, gaze), files, way))

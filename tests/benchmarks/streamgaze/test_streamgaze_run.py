@@ -1,16 +1,15 @@
 """Runs on drawn data sets: the protocols against isolated sessions, gaze, bad data, options."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
-from drawn_streamgaze import choice, draw_set, mixed_set
+from drawn_streamgaze import choice, draw_set, library, results
 
 from benchmarks.streamgaze.asking.causal import clips_of, frames_needed
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate
-from benchmarks.streamgaze.data.dataset import Selection, VideoIndex, read_tasks
-from benchmarks.streamgaze.data.media import Library, shuffled
+from benchmarks.streamgaze.data.dataset import Selection, read_tasks
+from benchmarks.streamgaze.data.media import shuffled
 from devices.clock import NANOSECONDS
 from devices.recording.playback import RecordingDevice
 from devices.recording.video import FrameReader
@@ -20,26 +19,6 @@ from runtime.run.released import ReleasedSession
 from runtime.stream.sampling import sampling_rate
 
 SCENE = "past_scene_recall"
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
-    return mixed_set(tmp_path_factory.mktemp("set") / "mixed")
-
-
-def library(drawn, gaze="yes"):
-    return Library(VideoIndex([drawn.root / "videos"]), [drawn.fixations], gaze)
-
-
-def results(models, drawn, way, gaze="yes"):
-    files = read_tasks(drawn.root, Selection())
-    return list(evaluate(models, library(drawn, gaze), files, way))
-
-
-@pytest.fixture(scope="module")
-def asked(tiny_models, mixed):
-    """The results of the mixed set by way and gaze, each run once."""
-    return cache(lambda way, gaze="yes": results(tiny_models, mixed, way, gaze))
 
 
 CAUSAL, RELEASED = Way("causal", use_gaze=True), Way("released", use_gaze=True)

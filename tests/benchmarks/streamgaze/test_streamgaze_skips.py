@@ -1,10 +1,9 @@
 """Runs on drawn data sets: what is skipped, and options that do not go together."""
 
 import json
-from functools import cache
 
 import pytest
-from drawn_streamgaze import choice, draw_set, entry, mixed_set, write_task
+from drawn_streamgaze import choice, draw_set, entry, results, write_task
 
 from benchmarks.streamgaze.__main__ import main
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate
@@ -13,26 +12,6 @@ from benchmarks.streamgaze.data.dataset import Selection, VideoIndex, read_tasks
 from benchmarks.streamgaze.data.media import Library
 
 SCENE = "past_scene_recall"
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
-    return mixed_set(tmp_path_factory.mktemp("set") / "mixed")
-
-
-def library(drawn, gaze="yes"):
-    return Library(VideoIndex([drawn.root / "videos"]), [drawn.fixations], gaze)
-
-
-def results(models, drawn, way, gaze="yes"):
-    files = read_tasks(drawn.root, Selection())
-    return list(evaluate(models, library(drawn, gaze), files, way))
-
-
-@pytest.fixture(scope="module")
-def asked(tiny_models, mixed):
-    """The results of the mixed set by way and gaze, each run once."""
-    return cache(lambda way, gaze="yes": results(tiny_models, mixed, way, gaze))
 
 
 CAUSAL, RELEASED = Way("causal", use_gaze=True), Way("released", use_gaze=True)
