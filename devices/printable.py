@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 REPLACEMENT = "\ufffd"
 CUT = "…"
@@ -26,8 +25,9 @@ def printable(text: str, limit: int) -> str:
     """The text as one line of at most `limit` characters that changes nothing but its own place.
 
     White space of any kind, line feeds included, becomes one space, none at the ends. Control
-    sequences, control characters, bidirectional and other invisible marks and lone surrogates
-    become one U+FFFD for each run of them. What is cut off at the end is marked with an ellipsis.
+    sequences, control characters, bidirectional and other invisible marks, lone surrogates and
+    what is no character yet become one U+FFFD for each run of them. What is cut off at the end is
+    marked with an ellipsis.
     Brackets stay: whoever prints through `rich` prints it as plain text.
     """
     looked_at = text[: limit * _EXCESS]
@@ -42,6 +42,4 @@ def printable(text: str, limit: int) -> str:
 def _shown(character: str) -> str:
     if character in _JOINERS:
         return character
-    no_character = ord(character) & 0xFFFE == 0xFFFE
-    harmful = no_character or unicodedata.category(character) in ("Cc", "Cf", "Cs")
-    return REPLACEMENT if harmful else character
+    return character if character.isprintable() else REPLACEMENT

@@ -170,36 +170,40 @@ class EventStream(Stream):
         captured_at = self._date(packet.timestamp, arrived_at)
         if captured_at is None or self._offset is None:
             return
-        wire.parse_event(packet.payload)  # what can't be is garbage
-        kind = wire.EVENT_TYPE.unpack_from(packet.payload)[0]
-        size = len(packet.payload)
-        if kind == wire.FIXATION and size == wire.MOVEMENT.size:
-            self._fixation(packet.payload, captured_at, arrived_at)
-        elif kind == wire.FIXATION_ONSET and size == wire.ONSET.size:
-            self._onset(packet.payload, captured_at, arrived_at)
-        elif kind == wire.BLINK and size == wire.SPAN.size:
-            self._blink(packet.payload, captured_at, arrived_at)
+        event = wire.parse_event(packet.payload)
+        if event.kind == wire.FIXATION_ONSET and event.started is not None:
+            self._onset(event.started, captured_at, arrived_at)
+        elif event.started is None or event.ended is None:
+            return
+        elif event.ended - event.started > LONGEST_EVENT:
+            raise wire.MalformedPacket("an eye event of hours")
+        elif event.kind == wire.FIXATION and event.centre is not None:
+            self._fixation(event.started, event.ended, event.centre, captured_at, arrived_at)
+        elif event.kind == wire.BLINK:
+            self._blink(event.started, event.ended, captured_at, arrived_at)
 
-    def _blink(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
-        _, started, ended = wire.SPAN.unpack(payload)
-        if 0 <= ended - started <= LONGEST_EVENT:
-            added = self._stamps.added(self._offset, captured_at, started, ended)
-            begin, end = started + added, ended + added
-            self._mailbox.hand_in(Blink(max(captured_at, end), arrived_at, begin, end))
+    def _blink(self, started: int, ended: int, captured_at: int, arrived_at: int) -> None:
+        added = self._stamps.added(self._offset, captured_at, started, ended)
+        begin, end = started + added, ended + added
+        self._mailbox.hand_in(Blink(max(captured_at, end), arrived_at, begin, end))
 
-    def _fixation(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
-        _, started, ended, *values = wire.MOVEMENT.unpack(payload)
-        if 0 <= ended - started <= LONGEST_EVENT:
-            added = self._stamps.added(self._offset, captured_at, ended)
-            known, begin, end = max(captured_at, ended + added), started + added, ended + added
-            position = self._gaze.position(values[4], values[5], end)
-            if position is not None:
-                fixation = Fixation(known, arrived_at, *position, begin, end, "device")
-                self._mailbox.hand_in(fixation)
+    def _fixation(
+        self,
+        started: int,
+        ended: int,
+        centre: tuple[float, float],
+        captured_at: int,
+        arrived_at: int,
+    ) -> None:
+        added = self._stamps.added(self._offset, captured_at, ended)
+        known, begin, end = max(captured_at, ended + added), started + added, ended + added
+        position = self._gaze.position(*centre, end)
+        if position is not None:
+            fixation = Fixation(known, arrived_at, *position, begin, end, "device")
+            self._mailbox.hand_in(fixation)
 
-    def _onset(self, payload: bytes, captured_at: int, arrived_at: int) -> None:
+    def _onset(self, stamp: int, captured_at: int, arrived_at: int) -> None:
         """The phone does not say where a fixation begins: at the mean of its gaze so far."""
-        stamp = wire.ONSET.unpack(payload)[1]
         started = stamp + self._stamps.added(self._offset, captured_at, stamp)
         points = [(x, y) for moment, x, y in self._gaze.recent if moment >= started]
         if not points:

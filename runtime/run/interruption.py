@@ -14,8 +14,9 @@ class Interruption:
     """While it is entered, the first signal is noted; a second one acts as it did before.
 
     A terminal that is lost tells so more than once: only the first time counts, and none where a
-    run was begun not to hear of it (`nohup`). Signals reach the main thread only: entered in
-    another, it notes none.
+    run was begun not to hear of it (`nohup`). A shell begins what runs in the background deaf to
+    Ctrl-C: whoever sends that signal to it all the same is heard. Signals reach the main thread
+    only: entered in another, it notes none.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Interruption:
             self._before = {
                 number: signal.signal(number, self._note)
                 for number in SIGNALS
-                if signal.getsignal(number) != signal.SIG_IGN
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
             }
         return self
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from drawn_streamgaze import alert, choice, entry, steady_fixations
+from harmless import is_line
 from hostile_input import attack, damaged, mutated, nested, peak
 
 from benchmarks.streamgaze.asking.results import Result
@@ -41,7 +42,7 @@ def parse(task):
         try:
             entries = decode_task(PATH, content)
         except DataSetError as error:
-            assert str(error).isprintable() and len(str(error)) < 500
+            assert is_line(str(error)) and len(str(error)) < 500
             return False
         sound = True
         for question in read_entries(task, entries):
@@ -51,7 +52,7 @@ def parse(task):
                 msgspec.json.encode(question.asked())  # as a run would write it
                 continue
             for problem in question.problems:
-                assert problem.reason.isprintable() and len(problem.reason) < 500
+                assert is_line(problem.reason) and len(problem.reason) < 500
                 msgspec.json.encode(Result.unasked(question, problem))
             assert len(str(question.key)) < 2000
         return sound

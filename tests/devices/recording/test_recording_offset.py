@@ -74,7 +74,7 @@ def test_centres_that_lie_off_the_gaze_are_told(tmp_path, app):
         pytest.approx(13.6, abs=0.1),
     )
     (notice,) = read.notices
-    assert "lie 4.8 degrees from its own gaze" in notice  # 30.4 px, 6.4 px a degree
+    assert "lie 4.3 degrees from its own gaze" in notice  # 30.4 px, 640 px to 90 degrees
     assert "the wearer's offset" in notice
 
 
@@ -112,7 +112,7 @@ def test_a_real_wearer_with_an_offset(tmp_path, shared_data):
     info = json.loads((folder / "info.json").read_text())
     info["gaze_offset"] = [0, 0]  # an app that does not tell
     (folder / "info.json").write_text(json.dumps(info))
-    assert "1.7 degrees from its own gaze" in describe(folder).notices[0]  # 27.9 px at 16 a degree
+    assert "1.8 degrees from its own gaze" in describe(folder).notices[0]  # 27.9 px, 1600 to 103
 
 
 def test_fixations_too_short_to_compare_are_not_compared(tmp_path):

@@ -26,14 +26,14 @@ class Gaze:
     recent = ((ZERO, 0.25, 0.75),)
 
     @staticmethod
-    def position(x, y):
+    def position(x, y, moment):
         return x / 1600, y / 1200
 
 
 @pytest.fixture
 def events():
     mailbox = Mailbox()
-    clock = SimulatedClock(ZERO + HOST_AHEAD + 1000 * SECOND)
+    clock = SimulatedClock(ZERO + HOST_AHEAD)
     stream = EventStream(mailbox, clock, lambda: None, Gaze())
     stream.begin(Description(90_000, wire.EVENTS_PAYLOAD, ()))
     stream.set_offset(ClockOffset(HOST_AHEAD, ZERO))
@@ -43,6 +43,7 @@ def events():
     def send(moment, payload):
         """One event, its packet stamped with a moment of the phone (Unix ns)."""
         ticks = round((moment - ZERO) * 90_000 / SECOND)
+        clock.sleep_until(moment + HOST_AHEAD + MS)
         packet = RtpPacket(wire.EVENTS_PAYLOAD, next(count), ticks, 7, True, payload)
         stream.on_packet(packet.packed())
         return list(mailbox.collect().samples)

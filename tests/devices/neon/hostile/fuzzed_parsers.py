@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgpack
 import numpy as np
+from harmless import is_line
 from hostile_phone import sequence_parameters
 
 from devices.bounds import fault
@@ -110,7 +111,7 @@ def read_report(data):
 
 def read_status(data):
     status = parse_status(data)
-    assert status.name.isprintable() and len(status.name) <= 60
+    assert is_line(status.name) and len(status.name) <= 60
     assert status.battery_level is None or 0 <= status.battery_level <= 100
     assert all(url.isascii() and url.isprintable() for url in status.urls.values())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[3]
 if __name__ == "__main__":
-    sys.path[:0] = [str(TESTS.parent), str(TESTS / "devices/neon/hostile")]
+    sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "devices/neon/hostile")]
 
 import numpy as np
 from fuzzed_parsers import PARSERS
