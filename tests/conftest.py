@@ -11,6 +11,12 @@ def pytest_addoption(parser):
     parser.addoption("--arm64", metavar="DIR", help="an emulated ARM64, made by .ci/arm64 DIR")
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("realtime"):
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory):
     """A user's cache of our own, also for the commands that tests start."""

@@ -290,6 +290,9 @@ def test_the_readme_can_be_read_in_two_minutes():
 
 
 def test_the_two_commands_stand_right_behind_their_marks():
-    for mark, wanted in (("demo", "python -m runtime.live"), ("test", "python -m pytest")):
+    for mark, wanted in (
+        ("demo", "python -m runtime.live"),
+        ("test", "python -m pytest -m realtime"),
+    ):
         block = re.search(rf"<!-- {mark} command -->\n```\n(.*)\n```\n", PAGES["README.md"])
         assert block[1].endswith(wanted)

@@ -21,6 +21,8 @@ from devices.webcam.camera import CameraSource
 from devices.webcam.device import WebcamDevice
 from devices.webcam.pointer import Centre
 
+pytestmark = pytest.mark.realtime
+
 
 @contextmanager
 def neon(transport):

@@ -9,8 +9,7 @@ from devices.samples import Blink, Fixation, GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 
 @pytest.mark.parametrize("loss", [0.001, 0.01, 0.05, 0.1])

@@ -20,8 +20,7 @@ from devices.samples import SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from devices.samples import GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 SPEED = 15.0
 SECONDS = 120.0

@@ -77,7 +77,7 @@ def test_a_fixation_without_gaze_of_its_own_is_moved_like_the_others():
     assert samples[-2:] == [onset, blink]  # an onset has the offset already
 
 
-@pytest.mark.flaky(reruns=2)
+@pytest.mark.realtime
 def test_a_phone_with_an_old_app_is_put_right():
     """The emulated phone streams gaze with the wearer's offset, and means without it."""
     card = draw_test_card(seconds=2.0, width=320, height=240, key_frame_spacing=6)

@@ -14,8 +14,7 @@ from devices.neon.device import NeonDevice
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 SPEED = 15.0
 SECONDS = 600.0

@@ -15,8 +15,7 @@ from devices.neon import wire
 from devices.neon.device import NeonDevice
 from devices.samples import Fixation
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 NAN, INF = math.nan, math.inf
 

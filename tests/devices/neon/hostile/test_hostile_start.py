@@ -9,8 +9,7 @@ from playing_phone import QUICK, Watch, times_are_right
 from devices.device import DeviceError
 from devices.neon.device import NeonDevice
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 NO_SPROP = of_method(
     "DESCRIBE",

@@ -3,8 +3,7 @@
 import pytest
 from hostile_run import run
 
-# In real time: a machine that is busy with other work for a moment may miss what is asked.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.realtime
 
 
 def test_lies_end_no_run_and_leave_right_answers_in_the_quiet_moments(tmp_path, capfd):
