@@ -24,8 +24,13 @@ def test_a_hang_up_ends_a_run_as_being_asked_to_does_though_nobody_reads_it(tmp_
     out = tmp_path / "out.jsonl"
     reader, writer = os.pipe()
     options = ["--device", "synthetic", "--record", str(out), "--session", str(tmp_path / "s")]
+    # Whoever runs these tests may be deaf to it, and so would be what they begin.
     process = subprocess.Popen(
-        [*LIVE, *options], stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE
+        [*LIVE, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     os.close(reader)
     os.close(writer)
@@ -39,6 +44,8 @@ def test_a_hang_up_ends_a_run_as_being_asked_to_does_though_nobody_reads_it(tmp_
     _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, b"")
     assert is_whole(out)
+    summary = json.loads(out.read_text().splitlines()[-1])
+    assert summary["ended_at"] - summary["started_at"] < 20 * 10**9, "it ran to its own end, 30 s"
     assert (tmp_path / "s" / "samples.jsonl").read_bytes().endswith(b"\n")
 
 
