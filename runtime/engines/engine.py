@@ -64,7 +64,7 @@ class OnnxEngine:
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # x86-64 without VNNI else adds products of 8-bit numbers in pairs of 16 bits, which overflow.
+        # Without it, x86-64 without VNNI adds products of 8 bits in pairs of 16, which overflow.
         options.add_session_config_entry("session.x64quantprecision", "1")
         if not packed:
             options.add_session_config_entry("session.disable_prepacking", "1")
