@@ -1,6 +1,13 @@
 """The soak in small: accounts that add up, bounds that hold, and findings that can fail."""
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +125,28 @@ def test_a_finding_is_met_up_to_its_limit():
 def test_a_live_command_that_fails_is_one_line(tmp_path):
     with pytest.raises(RuntimeFault, match="there is no such bundle"):
         live_memory(tmp_path / "none", 3.0)
+
+
+def children(process):
+    """Process ids."""
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
+def test_the_live_command_ends_with_a_soak_that_is_killed(tiny_folder):
+    code = "import sys, pathlib; from benchmarks.live_memory import live_memory as run; "
+    code += "run(pathlib.Path(sys.argv[1]), 36000.0)"
+    soaking = subprocess.Popen([sys.executable, "-c", code, tiny_folder])
+    try:
+        while not (found := children(soaking.pid)):
+            assert soaking.poll() is None
+            time.sleep(0.05)
+        waited = os.pidfd_open(int(found[0]))
+        time.sleep(0.2)  # the child asks between its start and its program's
+    finally:
+        soaking.send_signal(signal.SIGKILL)
+        soaking.wait()
+    ended, _, _ = select.select([waited], [], [], 30.0)
+    os.close(waited)
+    if not ended:
+        os.kill(int(found[0]), signal.SIGKILL)
+    assert ended
