@@ -30,6 +30,7 @@ from devices.clock import NANOSECONDS
 from runtime.answers.record import StreamFact
 from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
+from runtime.run.command_line import MINI
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +133,10 @@ def children(process):
     return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
-def test_the_live_command_ends_with_a_soak_that_is_killed(tiny_folder):
+def test_the_live_command_ends_with_a_soak_that_is_killed():
     code = "import sys, pathlib; from benchmarks.live_memory import live_memory as run; "
     code += "run(pathlib.Path(sys.argv[1]), 36000.0)"
-    soaking = subprocess.Popen([sys.executable, "-c", code, tiny_folder])
+    soaking = subprocess.Popen([sys.executable, "-c", code, MINI])
     try:
         while not (found := children(soaking.pid)):
             assert soaking.poll() is None

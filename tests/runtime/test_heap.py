@@ -1,4 +1,4 @@
-"""Garbage in a run of hours: what is lost while it streams is found soon, however much is loaded."""
+"""Garbage in a run of hours: what is lost while it streams is found soon, whatever is loaded."""
 
 import gc
 import weakref
