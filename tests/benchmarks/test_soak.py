@@ -38,16 +38,16 @@ def bundle(tiny_folder):
     return Bundle.open(tiny_folder)
 
 
-def test_two_minutes_keep_every_bound(bundle):
-    run = soak(bundle, 120.0, INTERVAL // 2, asked=[20.0, 40.0, 61.0])
-    for finding in hour_findings(run, 120.0, asked=3):
+def test_a_minute_keeps_every_bound(bundle):
+    run = soak(bundle, 60.0, INTERVAL // 2, asked=[20.0, 40.0, 51.0])
+    for finding in hour_findings(run, 60.0, asked=3):
         assert finding.is_met, finding
     # Ninety-seven frames of a hundred arrive; two seconds of silence at 20 s.
-    assert run.summary.frames.received == 120 * 30 + 1 - 2 * 30
-    assert run.summary.gaze.received == 120 * 200 + 1 - 2 * 200
-    assert run.summary.frames.dropped["lost on the way"] > 30
-    assert run.summary.steps == 61
-    assert len(run.memory) >= 120
+    assert run.summary.frames.received == 60 * 30 + 1 - 2 * 30
+    assert run.summary.gaze.received == 60 * 200 + 1 - 2 * 200
+    assert run.summary.frames.dropped["lost on the way"] > 15
+    assert run.summary.steps == 31
+    assert len(run.memory) >= 60
 
 
 def test_an_overloaded_machine_drops_frames_and_never_lags(bundle):
