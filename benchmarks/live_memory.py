@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +19,7 @@ from runtime.errors import RuntimeFault
 
 WARM_UP = 0.15  # of a run
 MEBIBYTE = 1 << 20
+PARENT_DEATH_SIGNAL = 1  # name of Linux's prctl(2)
 
 
 def live_memory(bundle: Path, seconds: float) -> NDArray[np.float64]:
@@ -34,6 +38,7 @@ def live_memory(bundle: Path, seconds: float) -> NDArray[np.float64]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=(writer,),
+        preexec_fn=end_with_parent(),
     )
     os.close(writer)
     rows: list[tuple[int, float]] = []
@@ -48,6 +53,25 @@ def live_memory(bundle: Path, seconds: float) -> NDArray[np.float64]:
     memory = np.array(rows, np.float64)
     memory[:, 0] = (memory[:, 0] - memory[0, 0]) / NANOSECONDS
     return memory
+
+
+def end_with_parent() -> Callable[[], None] | None:
+    """What a child does first so that it is killed when its parent is; None where it can't be.
+
+    The parent is the thread that starts the child.
+    """
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the child could ask
+            os._exit(1)
+
+    return ask
 
 
 def resident(process: int | None = None) -> float:

@@ -1,11 +1,12 @@
-"""The C library's heap, told what a run of hours needs of it."""
+"""The C library's heap and Python's garbage, told what a run of hours needs of them."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 
 MMAP_THRESHOLD, ARENAS_AT_MOST = -3, -8  # names of glibc's mallopt(3)
-LARGE = 128 << 10  # bytes: glibc's own limit before it begins to move it
+LARGE = 16 << 10  # bytes: an eighth of glibc's own limit, so that pieces of pictures count, too
 
 
 def keep_heap_flat() -> None:
@@ -21,3 +22,15 @@ def keep_heap_flat() -> None:
         return
     mallopt(MMAP_THRESHOLD, LARGE)
     mallopt(ARENAS_AT_MOST, 1)
+
+
+def keep_garbage_small() -> None:
+    """What is there by now is looked at for garbage never again; what comes later, often.
+
+    Python looks at everything only when what is new is a quarter of all, and "all" holds every
+    module: rings of objects that nobody needs would pile up for hours until then. To be called
+    once, when all that lasts is loaded and before anything streams.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # counts anew how much there is, without what is frozen

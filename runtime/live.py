@@ -20,7 +20,7 @@ from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
 from runtime.errors import QuestionError, RuntimeFault
-from runtime.heap import keep_heap_flat
+from runtime.heap import keep_garbage_small, keep_heap_flat
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.run.capture import Capture, DueQuestion
@@ -122,6 +122,7 @@ def watch(
     stays = bool(alerts) or not due or is_typed
     loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, saving.delivered)
     is_over = run_length(options, device)
+    keep_garbage_small()
     with Interruption() as interruption:
         try:
             loop.run(lambda: interruption.came, is_over)

@@ -151,9 +151,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `bundle.json`, the last file of a bundle, in one step."""
     path = folder / MANIFEST_FILE
     partial = path.with_suffix(".partial")
-    signed = replace(manifest, digest=_digest(manifest))
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(signed), indent=1))
+    partial.write_bytes(signed_content(manifest))
     partial.replace(path)
+
+
+def signed_content(manifest: Manifest) -> bytes:
+    """What `bundle.json` holds: the manifest with its own digest."""
+    signed = replace(manifest, digest=_digest(manifest))
+    return msgspec.json.format(msgspec.json.encode(signed), indent=1)
 
 
 def _content(folder: Path, path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """An export that is killed, runs out of disk, and whose files are harmed: it ends as if never."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ def ended(tiny_folder, tmp_path):
             capture_output=True,
             text=True,
             timeout=300,
-            env={"PYTHONPATH": str(PROGRAM.parents[2])},
+            env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},  # threads, too, as here
         )
         assert ran.returncode == 0, ran.stderr[-2000:]
         return json.loads(ran.stdout)

@@ -29,19 +29,19 @@ SIZES = replace(
 CLIPS = DrawnClips((ClipLength(1, 1, 2, 0.8), ClipLength(2, 2, 1, 0.2)), questions=1)
 PLAN = TrainingPlan(
     seed=4,
-    seeing=24,
-    locating=10,
-    answering=24,
-    rounding=10,
-    second_stage=12,
+    seeing=8,
+    locating=4,
+    answering=10,
+    rounding=4,
+    second_stage=6,
     gazes=2,
-    hinted_steps=16,
+    hinted_steps=6,
     seen_steps=1,
     clips=CLIPS,
 )
 
 # Half-way as the whole is asked for, and within each of the last two stages.
-INTERRUPTED = (40, PLAN.total - PLAN.second_stage - 5, PLAN.total - 5)
+INTERRUPTED = (16, PLAN.total - PLAN.second_stage - 2, PLAN.total - 3)
 SEEN, LOCATED = PLAN.seeing, PLAN.seeing + PLAN.locating  # the last steps of the first stages
 
 
@@ -111,8 +111,8 @@ def test_gradients_pass_through_rounding():
 
 
 def test_the_same_seed_gives_the_same_weights_twice(interrupted):
-    again, restored = train(Trainer(PLAN, SIZES), 40), Trainer(PLAN, SIZES)
-    load_state(restored, interrupted[1] / "40")
+    again, restored = train(Trainer(PLAN, SIZES), INTERRUPTED[0]), Trainer(PLAN, SIZES)
+    load_state(restored, interrupted[1] / str(INTERRUPTED[0]))
     for name, tensor in restored.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
 
