@@ -93,7 +93,6 @@ class VisionEmitter:
 
     def _patches(self, graph: GraphWriter) -> str:
         """Normalise, embed each patch of both frames, and group patches by visual token."""
-        size = self._size
         mean, std = np.array(self._pictures.mean), np.array(self._pictures.std)
         scale, shift = self._pictures.rescale / std, -mean / std
         for name, values in (("pixel.scale", scale), ("pixel.shift", shift)):
