@@ -64,12 +64,18 @@ class VisionEmitter:
 
     def _shapes(self, graph: GraphWriter) -> None:
         size, places = self._size, self._window_tokens
+        token, stack = size.merge * size.patch, size.temporal_patch * size.channels
         targets = {
             "shape.tokens": [-1, size.width],
             "shape.heads": [-1, 3, size.heads, self._head_dim],
             "shape.windows": [-1, places, size.heads, self._head_dim],
             "shape.groups": [-1, size.merge**2 * size.width],
-            "shape.frames": [1, size.temporal_patch * size.channels, 0, 0],
+            # Of (w, h, frames, channels), rows of visual tokens; then the tokens of each row; then
+            # (tokens, merge, patch, merge, patch, frames, channels), columns before rows.
+            "shape.rows": [0, -1, token, stack],
+            "shape.cells": [0, -1, token, token * stack],
+            "shape.parts": [-1, *(size.merge, size.patch) * 2, size.temporal_patch, size.channels],
+            "shape.patches": [-1, stack * size.patch**2],
             "flat": [-1],
             "axis.1": [1],
             "axis.last": [-1],
@@ -87,7 +93,6 @@ class VisionEmitter:
 
     def _patches(self, graph: GraphWriter) -> str:
         """Normalise, embed each patch of both frames, and group patches by visual token."""
-        size = self._size
         mean, std = np.array(self._pictures.mean), np.array(self._pictures.std)
         scale, shift = self._pictures.rescale / std, -mean / std
         for name, values in (("pixel.scale", scale), ("pixel.shift", shift)):
@@ -95,18 +100,17 @@ class VisionEmitter:
         pixels = graph.node("Cast", [names.FRAME_PAIR], ["pixels"], to=1)
         pixels = graph.node("Mul", [pixels, "pixel.scale"], ["pixels.scaled"])
         pixels = graph.node("Add", [pixels, "pixel.shift"], ["pixels.normal"])
-        pixels = graph.node("Transpose", [pixels], ["pixels.planes"], perm=[0, 3, 1, 2])
-        pixels = graph.node("Reshape", [pixels, "shape.frames"], ["pixels.stacked"])
+        # A product, not a Conv: of six channels some providers compute one wrong.
+        pixels = graph.node("Transpose", [pixels], ["pixels.across"], perm=[2, 1, 0, 3])
+        rows = graph.node("Reshape", [pixels, "shape.rows"], ["pixels.rows"])
+        rows = graph.node("Transpose", [rows], ["pixels.down"], perm=[1, 0, 2, 3])
+        cells = graph.node("Reshape", [rows, "shape.cells"], ["pixels.cells"])
+        cells = graph.node("Reshape", [cells, "shape.parts"], ["pixels.parts"])
+        parts = graph.node("Transpose", [cells], ["patches.parts"], perm=[0, 3, 1, 6, 5, 4, 2])
+        patches = graph.node("Reshape", [parts, "shape.patches"], ["patches"])
         kernel = self._float("patch_embed.proj.weight")  # (width, channels, frames, patch, patch)
-        kernel = kernel.transpose(1, 2).flatten(1, 2).contiguous()
-        weight = graph.weight("patch_embed.weight", kernel.numpy())
-        stride = [size.patch, size.patch]
-        patches = graph.node(
-            "Conv", [pixels, weight], ["patches"], kernel_shape=stride, strides=stride
-        )
-        groups = graph.node("SpaceToDepth", [patches], ["patches.groups"], blocksize=size.merge)
-        groups = graph.node("Transpose", [groups], ["patches.rows"], perm=[0, 2, 3, 1])
-        return graph.node("Reshape", [groups, "shape.tokens"], ["tokens.0"])
+        weight = graph.weight("patch_embed.weight", kernel.flatten(1).T.contiguous().numpy())
+        return graph.node("MatMul", [patches, weight], ["tokens.0"])
 
     def _block(self, graph: GraphWriter, block: int, tokens: str, layout: _Layout) -> str:
         prefix = f"blocks.{block}"
