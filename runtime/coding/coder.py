@@ -22,6 +22,7 @@ from runtime.stream.steps import Step
 
 ALSO = 0.2  # a thing this probable beside the first one is named, too
 YES = 0
+LIKELY = 0.5
 LEAST_LETTERS = 2
 
 
@@ -90,9 +91,28 @@ class Coder:
         shares = np.ones(1) if len(things) == 1 else (yield from self._shares(things, mark))
         best = int(shares.argmax())
         if not self._question.checks:
-            return _decision(things, shares, best, 1.0)
+            return _decision(things, shares, best)
         yes = yield from self._letters(self._question.check(things[best]), mark)
-        return _decision(things, shares, best, float(yes[YES]))
+        if yes[YES] >= LIKELY:
+            return _decision(things, shares * yes[YES], best)
+        return (yield from self._denied(shares, best, float(yes[YES]), mark))
+
+    def _denied(
+        self, shares: NDArray[np.float64], best: int, yes: float, mark: Mark
+    ) -> Generator[None, None, Decision]:
+        """It is not what was chosen: each of the next most probable is asked about likewise."""
+        things = self._question.things
+        chances = np.zeros(len(things))
+        chances[best] = yes
+        for place in np.argsort(-shares, kind="stable")[: self._most]:
+            if place != best:
+                said = yield from self._letters(self._question.check(things[place]), mark)
+                chances[place] = said[YES]
+        found = int(chances.argmax())
+        if chances[found] < LIKELY:
+            none = float(np.prod(1 - chances))
+            return Decision(NONE_LISTED, none, dict(zip(things, chances.tolist(), strict=True)))
+        return _decision(things, chances / max(1.0, float(chances.sum())), found)
 
     def _shares(self, things: Sequence[str], mark: Mark) -> Chances:
         """The probability of each thing among these."""
@@ -177,13 +197,9 @@ def even_groups(things: Sequence[str], most: int) -> list[Sequence[str]]:
     return [things[first:last] for first, last in pairwise(edges)]
 
 
-def _decision(
-    things: Sequence[str], shares: NDArray[np.float64], best: int, yes: float
-) -> Decision:
-    """The best thing, or that it is none of these where it is not (`yes` below one half)."""
-    chances = {thing: float(share * yes) for thing, share in zip(things, shares, strict=True)}
-    if yes < 0.5:
-        return Decision(NONE_LISTED, 1 - yes, chances)
+def _decision(things: Sequence[str], shares: NDArray[np.float64], best: int) -> Decision:
+    """The best thing, and those beside it that are probable, too."""
+    chances = dict(zip(things, shares.tolist(), strict=True))
     also = [thing for thing in things if thing != things[best] and chances[thing] >= ALSO]
     also.sort(key=lambda thing: -chances[thing])
     return Decision(things[best], chances[things[best]], chances, tuple(also))

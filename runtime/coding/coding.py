@@ -173,13 +173,13 @@ def _pairs(
     whole: NDArray[np.uint8] | None = None  # the newest that was read
     place = 0
     try:
-        for glance in pending:
+        for glance, oldest in zip(pending, _still_needed(pending), strict=True):
             while place < len(wanted) and wanted[place] <= glance.newer:
                 whole = _read(cursor, wanted[place])
                 if whole is not None:
                     small[wanted[place]] = resized(whole, *size)
                 place += 1
-            small = {index: kept for index, kept in small.items() if index >= glance.older}
+            small = {index: kept for index, kept in small.items() if index >= oldest}
             if glance.older not in small or glance.newer not in small or whole is None:
                 yield glance, None, None
                 continue
@@ -187,6 +187,15 @@ def _pairs(
             yield glance, FramePair(small[glance.older], small[glance.newer], *ends), whole
     finally:
         cursor.close()
+
+
+def _still_needed(pending: Sequence[Glance]) -> list[int]:
+    """The oldest frame that each glance or a later one needs: at the start of a video, where there
+    is none so old, a glance has its newer frame twice."""
+    oldest = [glance.older for glance in pending]
+    for place in range(len(oldest) - 2, -1, -1):
+        oldest[place] = min(oldest[place], oldest[place + 1])
+    return oldest
 
 
 def _read(cursor: VideoCursor, index: int) -> NDArray[np.uint8] | None:
