@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from runtime.coding.ledger import CodingError
-from runtime.coding.results import Coding, read_corrections
 
 UNSURE = "unsure"
 MISSING = "pip install 'gazeqwen-edge[agreement]'"
@@ -53,17 +51,6 @@ def agreement(one: Mapping[int, str], other: Mapping[int, str]) -> CodersAgreeme
     same = sum(a == b for a, b in zip(first, second, strict=True))
     alpha = _alpha(first, second, names)
     return CodersAgreement(len(rows), same, _kappa(first, second), alpha, tuple(things))
-
-
-def with_proposals(coding: Coding, corrections: Path) -> CodersAgreement:
-    """A person against what was proposed to her. Raises CodingError."""
-    proposals = {each.row.number: each.thing for each in coding.fixations}
-    return agreement(proposals, read_corrections(corrections))
-
-
-def between_coders(one: Path, other: Path) -> CodersAgreement:
-    """Two files of corrections. Raises CodingError."""
-    return agreement(read_corrections(one), read_corrections(other))
 
 
 def lines(found: CodersAgreement) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +21,8 @@ MILLISECOND = 1e6
 @dataclass(frozen=True, slots=True)
 class CodedFixation:
     """A fixation and the things it is on. `things`: the first one first; empty where it is unsure,
-    on none of those listed, or could not be looked at. `is_corrected`: a person decided.
+    on none of those listed, or could not be looked at. `is_corrected`: a person decided;
+    `proposal`: what she was proposed, empty for unsure.
     """
 
     row: FixationRow
@@ -30,6 +30,7 @@ class CodedFixation:
     things: tuple[str, ...]
     is_unsure: bool
     is_corrected: bool = False
+    proposal: str = ""
 
     @property
     def thing(self) -> str:
@@ -88,7 +89,8 @@ def _coded(row: FixationRow, code: Code, threshold: float) -> CodedFixation:
     is_unsure = code.thing is None or (code.confidence or 0.0) < threshold
     is_none = code.thing == NONE_LISTED
     things = () if is_unsure or is_none or code.thing is None else (code.thing, *code.also)
-    return CodedFixation(row, code, things, is_unsure)
+    proposal = "" if is_unsure else code.thing or ""
+    return CodedFixation(row, code, things, is_unsure, proposal=proposal)
 
 
 def _corrected(coded: CodedFixation, thing: str) -> CodedFixation:
@@ -96,39 +98,34 @@ def _corrected(coded: CodedFixation, thing: str) -> CodedFixation:
     is_none = thing == NONE_LISTED
     code = replace(coded.code, thing=NONE_LISTED) if is_none else coded.code
     things = (thing,) if thing and not is_none else ()
-    return CodedFixation(coded.row, code, things, not thing, True)
+    return CodedFixation(coded.row, code, things, not thing, True, coded.proposal)
 
 
-def read_corrections(path: Path) -> dict[int, str]:
+def read_corrections(path: Path, column: str = "thing") -> dict[int, str]:
     """The thing that a person gave by the number of the row; the last line of a row counts.
 
-    Empty: unsure. Raises CodingError for a file that is none.
+    Empty: unsure. `column`: "proposal" for what she was proposed.
+    Raises CodingError for a file that is none.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         table = csv.DictReader(io.StringIO(text, newline=""))
-        if not {"row", "thing"} <= set(table.fieldnames or ()):
-            raise CodingError(f"{path}: no corrections: it needs the columns 'row' and 'thing'")
-        return {
-            int(line["row"]): printable(line["thing"] or "", LONGEST_NAME)
-            for line in table
-            if line["row"]
-        }
+        if not {"row", column} <= set(table.fieldnames or ()):
+            raise CodingError(f"{path}: no corrections: it needs the columns 'row' and {column!r}")
+        return {int(line["row"]): _name(line[column]) for line in table if line["row"]}
     except (OSError, ValueError, csv.Error) as error:
         raise CodingError(f"{path}: the corrections can't be read: {error}") from error
 
 
-def corrections_template(coding: Coding) -> str:
-    """A table to correct by hand: every fixation with its proposal, all of them accepted."""
+def _name(cell: str | None) -> str:
+    return printable(cell or "", LONGEST_NAME)
+
+
+def to_be_corrected(coding: Coding) -> str:
+    """A table to correct by hand: every fixation with its proposal, each accepted so far."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CORRECTION_COLUMNS)
     for each in coding.fixations:
-        writer.writerow([each.row.number, each.row.name, each.thing, each.thing])
+        writer.writerow([each.row.number, each.row.name, each.thing, each.proposal])
     return text.getvalue()
-
-
-def by_place(codings: Sequence[Coding]) -> dict[str, int]:
-    """The running number of each thing of all recordings, from 1."""
-    names = dict.fromkeys(thing for coding in codings for thing in coding.things)
-    return {name: number for number, name in enumerate(names, start=1)}

@@ -34,9 +34,10 @@ height:12px;margin-right:6px;border-radius:2px;vertical-align:-1px}
 margin:-7px;border:2px solid #fff;border-radius:50%;
 box-shadow:0 0 0 1px #0008,inset 0 0 0 1px #0008}
 table{border-collapse:collapse;width:100%;font-size:13px}
-th{text-align:left;font-weight:600;border-bottom:1px solid #c9ced6;padding:4px 8px}
+th{text-align:left;font-weight:600}th.number{text-align:right}
+th{border-bottom:1px solid #c9ced6;padding:4px 8px}
 td{border-bottom:1px solid #eceef1;padding:4px 8px;vertical-align:middle}
-td img{width:56px;height:56px;border-radius:3px}tr:target{background:#fff6dd}
+td img{width:48px;height:48px;border-radius:3px}tr:target{background:#fff6dd}
 .number{text-align:right;font-variant-numeric:tabular-nums}
 """
 
@@ -144,8 +145,8 @@ def _thumbnails(coding: Coding) -> Iterator[str]:
 def _rows(coding: Coding) -> Iterator[str]:
     start = coding.source.read.start
     yield (
-        "<table><thead><tr><th></th><th>fixation</th><th>at</th><th>lasts</th><th>thing</th>"
-        "<th>also</th><th>confidence</th><th></th></tr></thead><tbody>"
+        "<table><thead><tr><th></th><th>fixation</th><th class='number'>at</th><th class='number'>lasts</th><th>thing</th>"
+        "<th>also</th><th class='number'>confidence</th><th></th></tr></thead><tbody>"
     )
     inline = len(coding.fixations) <= MOST_INLINE
     for each in coding.fixations:

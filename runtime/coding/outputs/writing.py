@@ -11,7 +11,7 @@ from runtime.coding.outputs.bids import write_bids
 from runtime.coding.outputs.report import report
 from runtime.coding.outputs.tables import write
 from runtime.coding.outputs.tiers import elan
-from runtime.coding.results import Coding
+from runtime.coding.results import Coding, to_be_corrected
 
 
 def write_recording(coding: Coding) -> None:
@@ -23,6 +23,7 @@ def write_recording(coding: Coding) -> None:
         "events.csv": tables.events(coding),
         "transitions.csv": tables.transitions(coding),
         "scarf.csv": tables.scarf(coding),
+        "proposals.csv": to_be_corrected(coding),
         "coding.eaf": elan(coding),
         "scarf.svg": figures.scarf(coding, colours),
         "dwell.svg": figures.dwell_bars(coding, colours),
