@@ -18,7 +18,7 @@ from runtime.coding.coding import CodingWay, RecordingCoder
 from runtime.coding.ledger import CodingError, read_conditions
 from runtime.coding.outputs.report import warnings
 from runtime.coding.outputs.writing import write_recording, write_together
-from runtime.coding.question import NONE_LISTED, WORDING, CodingQuestion, listed_things
+from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
 from runtime.coding.results import Coding, read_coding
 from runtime.coding.source import CodingSource, open_source, sources
 from runtime.engines.choice import Machine, choose_engine
@@ -28,7 +28,6 @@ from runtime.model.models import Models
 from runtime.run.command_line import MINI, RATE
 from runtime.terminal import SafeConsole, fill_closed_streams
 
-THRESHOLD = 0.6
 LONGEST = 1000  # characters of a line
 
 

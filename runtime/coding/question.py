@@ -13,6 +13,7 @@ from runtime.errors import QuestionError
 WORDING = "What am I looking at?"
 CHECK = "Tell me when I look at the {}."
 NONE_LISTED = "none of these"
+THRESHOLD = 0.6  # a name less probable is unsure
 MOST_THINGS = 1000
 LONGEST_NAME = 200  # characters
 

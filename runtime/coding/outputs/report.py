@@ -145,7 +145,8 @@ def _thumbnails(coding: Coding) -> Iterator[str]:
 def _rows(coding: Coding) -> Iterator[str]:
     start = coding.source.read.start
     yield (
-        "<table><thead><tr><th></th><th>fixation</th><th class='number'>at</th><th class='number'>lasts</th><th>thing</th>"
+        "<table><thead><tr><th></th><th>fixation</th><th class='number'>at</th>"
+        "<th class='number'>lasts</th><th>thing</th>"
         "<th>also</th><th class='number'>confidence</th><th></th></tr></thead><tbody>"
     )
     inline = len(coding.fixations) <= MOST_INLINE
