@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
@@ -33,6 +34,9 @@ from runtime.run.reports import Reporter
 from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
 from runtime.terminal import fill_closed_streams
+
+if TYPE_CHECKING:
+    from runtime.diary.keeper import DiaryKeeper
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +84,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         try:
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":
+                if options.diary is not None:
+                    raise RuntimeFault("--diary keeps what --protocol causal sees")
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
                 answer_as_released(models, device, info, chosen, due, listeners)
@@ -111,7 +117,9 @@ def watch(
     size = None if options.session_frames == "whole" else live_size(manifest)
     saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
     planner = step_planner(models, chosen, gaze)
-    capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
+    diary = kept_diary(options, models, chosen, listeners)
+    glances = bool(alerts) or diary is not None
+    capture = Capture(planner, due, glances, known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
@@ -120,7 +128,9 @@ def watch(
     if is_typed:
         read_questions(capture, device.clock)
     stays = bool(alerts) or not due or is_typed
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, saving.delivered)
+    loop = LiveLoop(
+        device, stages, alerts, conditions, reporter, stays, eager, saving.delivered, diary
+    )
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:
@@ -130,6 +140,22 @@ def watch(
             device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
             saving.close()
+            if diary is not None:
+                diary.close()
+
+
+def kept_diary(
+    options: argparse.Namespace, models: Models, chosen: SessionOptions, listeners: Listeners
+) -> DiaryKeeper | None:
+    """The diary that the command line asks for. Raises RuntimeFault."""
+    if options.diary is None:
+        return None
+    # No other run needs it.
+    from runtime.diary.keeper import open_keeper
+
+    keeper = open_keeper(options, models, chosen.window, listeners.notice)
+    listeners.subscribe("diary", keeper.hear)
+    return keeper
 
 
 def answer_as_released(

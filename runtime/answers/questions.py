@@ -151,12 +151,9 @@ class Asker:
 
     def _choose(self, question: Question, logits: NDArray[np.float32], watch: Stopwatch) -> Answer:
         letters = LETTERS[: question.letters or len(question.options)]
-        scores = logits[[self._prompt.letters[letter] for letter in letters]].astype(np.float64)
-        weights = np.exp(scores - scores.max())
-        shares = weights / weights.sum()
-        best = letters[int(scores.argmax())]
+        shares = letter_shares(logits, self._prompt, len(letters))
         chances = {letter: float(share) for letter, share in zip(letters, shares, strict=True)}
-        return Answer(best, chances, watch.elapsed_ms)
+        return Answer(letters[int(shares.argmax())], chances, watch.elapsed_ms)
 
     def _generate(
         self,
@@ -189,6 +186,15 @@ class Asker:
     def _go_on(self) -> None:
         if self._halted:
             raise QuestionError(HALTED)
+
+
+def letter_shares(
+    logits: NDArray[np.float32], prompt: PromptPieces, count: int
+) -> NDArray[np.float64]:
+    """The probabilities of the first `count` letters among them: (count,), of (vocabulary,)."""
+    scores = logits[[prompt.letters[letter] for letter in LETTERS[:count]]].astype(np.float64)
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
 
 
 def lettered(options: Sequence[str]) -> tuple[str, ...]:

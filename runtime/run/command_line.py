@@ -87,6 +87,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="GIB",
         help="its size at most",
     )
+    _add_diary(parser.add_argument_group("diary"))
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
         options.seconds = SYNTHETIC_SECONDS
@@ -185,6 +186,21 @@ def _add_questions(group: argparse._ArgumentGroup) -> None:
         type=numbers.number(0, numbers.MOST_SECONDS),
         default=3.0,
         metavar="SECONDS",
+    )
+
+
+def _add_diary(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--diary", type=Path, metavar="FILE", help="keep what is looked at, to be asked later"
+    )
+    group.add_argument("--diary-things", metavar="LIST", help="to choose from; else in free text")
+    group.add_argument("--diary-pictures", choices=("yes", "no"), default="yes")
+    group.add_argument(
+        "--diary-limit",
+        type=numbers.number(4, 1 << 20),
+        default=1024.0,
+        metavar="MIB",
+        help="its size at most (default 1024); the oldest pictures go first",
     )
 
 

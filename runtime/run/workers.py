@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from devices.clock import Clock
 from runtime.answers.alerts import YES, StandingAlert
-from runtime.answers.questions import HALTED
+from runtime.answers.aside import Aside
+from runtime.answers.questions import HALTED, Answer
 from runtime.answers.record import Conditions, answer_record
 from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.errors import NotFiniteError, QuestionError
@@ -82,7 +83,10 @@ class Decoding:
         conditions: Conditions,
         reporter: Reporter,
         clock: Clock,
+        aside: Aside,
     ) -> None:
+        self._aside = aside
+        self._newest: Step | None = None
         self._watcher = watcher
         self._alerts = alerts
         self._conditions = conditions
@@ -104,20 +108,31 @@ class Decoding:
             return
         elif isinstance(work, StepWork) and encoded.step is not None:
             self._watcher.append(encoded.step, work.watch)
+            self._newest = encoded.step
             self._reporter.appended(work.plan, self._watcher.contexts)
             self._judge(work.plan.time, None, work.watch, work.plan)
         elif isinstance(work, GlanceWork):
             self._judge(work.moment, encoded.step, work.watch, work.tail)
+        if not isinstance(work, QuestionWork) and (shown := encoded.step or self._newest):
+            self._aside.offer(shown)
         self._reporter.spent(work.watch)
+
+    def idle(self) -> bool:
+        """Nothing waits: do a little of what is done beside; whether there was any."""
+        return not self._halted and self._aside.work()
 
     def _answer(self, work: QuestionWork, encoded: Encoded) -> None:
         """Answer and report; a question that can't be answered gets a record that says why."""
-        reply, notes = None, [work.note, encoded.note]
+        reply, answer, notes = None, None, [work.note, encoded.note]
         try:
             if self._halted:
                 raise QuestionError(HALTED)
-            if work.tail is not None:
+            if (recalled := self._aside.recall(work.question, work.moment)) is not None:
+                answer = Answer(recalled.answer, None, work.watch.elapsed_ms)
+                notes = [recalled.basis]
+            elif work.tail is not None:
                 (reply,) = self._watcher.ask([work.question], encoded.step, work.watch)
+                answer = reply.answer
                 notes.append(reply.note)
         except QuestionError as error:
             notes.insert(0, str(error))
@@ -128,7 +143,7 @@ class Decoding:
                 self._conditions,
                 reply.steps if reply else (),
                 work.tail.gaze.gaze_at if work.tail else None,
-                reply.answer if reply else None,
+                answer,
                 work.watch.stages_ms(),
                 *self._reporter.streams(),
                 note="; ".join(filter(None, notes)) or None,
