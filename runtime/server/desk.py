@@ -92,6 +92,8 @@ class Desk:
             if not 0 <= threshold <= 1:
                 raise QuestionError("the threshold of an alert lies between 0 and 1")
             rule = replace(rule, threshold=threshold, release=min(rule.release, threshold))
+        if not text.strip():
+            raise QuestionError("the alert is empty: say what to be told of")
         alert = StandingAlert(text.strip(), rule)
         self._counter.check(alert.question)
         self._counter.alerts.add(alert)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -108,7 +109,7 @@ class Hub:
         return [outlet for outlet in self._outlets if outlet.wants_pictures]
 
     def _wake(self, work: Callable[[], object]) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the server has closed
             self._loop.call_soon_threadsafe(work)
 
     def _drain(self) -> None:

@@ -42,7 +42,8 @@ function record(told) {
 }
 
 function showSecond(now) {
-  const rate = (stream) => (before ? now[stream].received - before[stream].received : 0);
+  const rate = (stream) => (before && now.at > before.at
+    ? Math.round((now[stream].received - before[stream].received) * 1e9 / (now.at - before.at)) : 0);
   const lost = ["frames", "gaze"].flatMap((stream) =>
     Object.entries(now[stream].dropped).map(([cause, count]) => `${count} ${stream} ${cause}`));
   const age = (name) => (now[`${name}_age_ms`] ?? NaN).toFixed(0);
