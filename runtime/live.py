@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
-from devices.device import Device, DeviceError, DeviceInfo
+from devices.device import Delivery, Device, DeviceError, DeviceInfo
 from devices.parser import complain, say
-from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.listeners import Listeners
 from runtime.answers.questions import known_question
 from runtime.answers.record import Conditions
@@ -109,16 +109,17 @@ def watch(
     """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
-    alerts = standing_alerts(options, device)
+    alerts = StandingAlerts(standing_alerts(options, device))
+    is_served = options.serve is not None
     gaze = gaze_timeline(chosen, manifest.settings, info)
-    watcher = Watcher(models, grid, chosen.window_steps, listeners.piece)
+    watcher = Watcher(models, grid, chosen.window_steps, listeners.piece, compares=is_served)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
     size = None if options.session_frames == "whole" else live_size(manifest)
     saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
     planner = step_planner(models, chosen, gaze)
     diary = kept_diary(options, models, chosen, listeners)
-    glances = bool(alerts) or diary is not None
+    glances = alerts if diary is None else True
     capture = Capture(planner, due, glances, known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
@@ -127,10 +128,31 @@ def watch(
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
-    stays = bool(alerts) or not due or is_typed
-    loop = LiveLoop(
-        device, stages, alerts, conditions, reporter, stays, eager, saving.delivered, diary
-    )
+    server = None
+    if is_served:
+        from runtime.server.opening import open_server  # no run that is not served waits for it
+
+        server = open_server(
+            options,
+            models,
+            info,
+            chosen,
+            alerts,
+            device.clock,
+            capture.ask,
+            planner.tail,
+            listeners.notice,
+        )
+    if server is not None:
+        listeners.subscribe("server", server.hear)
+
+    def delivered(delivery: Delivery, now: int) -> None:
+        saving.delivered(delivery, now)
+        if server is not None:
+            server.delivered(delivery, now)
+
+    stays = bool(alerts) or not due or is_typed or server is not None
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, delivered, diary)
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:
@@ -140,6 +162,8 @@ def watch(
             device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
             saving.close()
+            if server is not None:
+                server.close()
             if diary is not None:
                 diary.close()
 

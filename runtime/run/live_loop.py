@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, SimulatedClock
@@ -42,7 +42,7 @@ class LiveLoop:
         self,
         device: Device,
         stages: Stages,
-        alerts: Sequence[StandingAlert],
+        alerts: Iterable[StandingAlert],
         conditions: Conditions,
         reporter: Reporter,
         stays: bool,
