@@ -242,6 +242,7 @@ class BundleBuilder:
             positions=self._positions,
             prompt=self._prompt,
             settings=self._settings,
+            target=self._linears.precision.target,
             quantization=self._quantization(),
             provenance=self._provenance,
         )
@@ -265,6 +266,7 @@ class BundleBuilder:
             "layers": str(provenance.injection.layers),
             "vjepa pixels": str(self._sources.vjepa_pixels),
             "precision": f"{self._linears.precision.kind}, {self._linears.precision.accumulation}",
+            "target": self._linears.precision.target,
         }
 
     @cached_property

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+Target = Literal["cuda", "cpu"]
 QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
 Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
@@ -47,7 +48,7 @@ VISION_SIN = "vision_sin"
 VISUAL_EMBEDDINGS = "visual_embeddings"  # (H*W, D)
 # decoder
 EMBEDDINGS = "embeddings"  # (1, tokens, D)
-ROTARY_COS = "rotary_cos"  # (capacity, head_dim / 2): row i belongs to token i of the context
+ROTARY_COS = "rotary_cos"  # (capacity, head_dim / 2), of the type of keys: row i is token i's
 ROTARY_SIN = "rotary_sin"
 ROWS = "rows"  # (wanted,) int64: the tokens of this run whose logits are wanted
 LAST_POSITION = "last_position"  # (1,) int32: index in the context of the run's last token
@@ -267,7 +268,7 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`bundle.json`."""
+    """`bundle.json`. `target`: what its types and kernels were chosen for."""
 
     format: int
     name: str
@@ -276,6 +277,7 @@ class Manifest:
     positions: PositionRule
     prompt: PromptPieces
     settings: Settings
+    target: Target
     quantization: Quantization
     provenance: Provenance
     parity: tuple[ParityFigure, ...] = ()
