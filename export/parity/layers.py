@@ -23,7 +23,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from export.graphs.graph_writer import tensor_info
 from export.graphs.weights import RoundedWeights
-from export.parity.graphs import LEAST_CHANGE, decoder_tolerance, figure
+from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, figure
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle

@@ -11,6 +11,7 @@ from typing import Literal
 
 FORMAT_VERSION = 3
 Target = Literal["cuda", "cpu"]
+EncoderType = Literal["float32", "fp16", "bf16"]
 QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
 Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
@@ -268,7 +269,7 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`bundle.json`. `target`: what its types and kernels were chosen for."""
+    """`bundle.json`. `target`: what its types were chosen for; `encoders`: theirs, by graph."""
 
     format: int
     name: str
@@ -278,6 +279,7 @@ class Manifest:
     prompt: PromptPieces
     settings: Settings
     target: Target
+    encoders: dict[str, EncoderType]
     quantization: Quantization
     provenance: Provenance
     parity: tuple[ParityFigure, ...] = ()

@@ -75,7 +75,7 @@ def test_four_bits_around_zero_are_as_the_operator_is_specified():
     assert 0.05 < float((stored.restored(pieces, 64) - weight).norm() / weight.norm()) < 0.12
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["layers.0.mlp.down_proj", "layers.0.self_attn.v_proj", "lm_head"])
 @pytest.mark.parametrize("kind", ["int4", "int4-mixed", "fp16"])
 def test_what_a_matrix_takes_is_known_before_it_is_written(tmp_path, kind, name):
     writer, path = emitted(tmp_path, kind, matrix(48, 130), name)
