@@ -23,6 +23,7 @@ from export.checkpoints.vjepa import load_vjepa
 from export.geometry import bundle_geometry
 from export.graphs.decoder import DecoderEmitter, write_embeddings
 from export.graphs.graph_writer import graph_spec
+from export.graphs.kernels import check_kernels
 from export.graphs.narrowing import encoder_types, narrow
 from export.graphs.quantization import Linears
 from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
@@ -253,6 +254,7 @@ class BundleBuilder:
             settings=self._settings,
             target=self._linears.precision.target,
             encoders=self._encoders,
+            host_nodes=check_kernels(self._folder, self._linears.precision.target),
             quantization=self._quantization(),
             provenance=self._provenance,
         )

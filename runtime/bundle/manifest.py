@@ -269,7 +269,10 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`bundle.json`. `target`: what its types were chosen for; `encoders`: theirs, by graph."""
+    """`bundle.json`. `target`: what its types were chosen for; `encoders`: theirs, by graph.
+
+    `host_nodes`: by graph, the nodes that stay on the CPU by design where a GPU runs the rest.
+    """
 
     format: int
     name: str
@@ -280,6 +283,7 @@ class Manifest:
     settings: Settings
     target: Target
     encoders: dict[str, EncoderType]
+    host_nodes: dict[str, tuple[str, ...]]
     quantization: Quantization
     provenance: Provenance
     parity: tuple[ParityFigure, ...] = ()
