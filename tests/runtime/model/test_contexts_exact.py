@@ -76,10 +76,14 @@ STREAMS = {
 
 @pytest.fixture(scope="module")
 def models_for(tiny_folder, tiny_models, tmp_path_factory):
-    """By target; the one for CUDA has the same decoder, attending in float16."""
+    """By target; the one for CUDA has the same decoder, attending in float16.
+
+    Its bound is for the largest of all logits of all steps: the last of them has a longer tail than
+    one question's 5e-3.
+    """
     folder = for_cuda(tiny_folder, tmp_path_factory.mktemp("cuda") / "tiny", "float32")
     cuda = Models(Bundle.open(folder), lambda path: cpu_engine(path, threads=1))
-    return {"cpu": (tiny_models, 1e-4), "cuda": (cuda, 5e-3)}
+    return {"cpu": (tiny_models, 1e-4), "cuda": (cuda, 1e-2)}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,12 @@ def test_every_step_equals_a_fresh_prefill(models_for, tiny_reference, name, tar
                 ).numpy()
                 bound = tolerance * max(1.0, float(np.sqrt(np.mean(fresh**2))))
                 assert np.abs(logits - fresh).max() <= bound
+                if target == "cuda":  # rounding is the same in a context that is opened anew
+                    again = models.context(grid, 200)
+                    for step in held:
+                        again.append_step(step.visual, step.residuals)
+                    text = session._watcher.asker.tokens(CHOICE)
+                    np.testing.assert_array_equal(again.append_text(text), logits)
                 # Its arg-max, or what rounding can't tell from it.
                 assert fresh[logits.argmax()] >= fresh.max() - 2 * bound
             device.clock.sleep_until(now + 50 * MS)
