@@ -20,6 +20,7 @@ from runtime.answers.session import SessionOptions, gaze_timeline, live_size, st
 from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
+from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
 from runtime.heap import keep_garbage_small, keep_heap_flat
 from runtime.model.encoder import Encoder
@@ -37,6 +38,8 @@ from runtime.terminal import fill_closed_streams
 
 if TYPE_CHECKING:
     from runtime.diary.keeper import DiaryKeeper
+
+GIBIBYTE = 1 << 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +73,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     bundle = Bundle.open(options.bundle)
     device = open_device(options.device, device_options(options))
     profile = "evaluation" if options.protocol == "released" else "live"
-    choice = choose_engine(options.engine, bundle, Machine.here(), profile)
+    limit = CudaSettings(options.gpu_memory and int(options.gpu_memory * GIBIBYTE))
+    choice = choose_engine(options.engine, bundle, Machine.here(), profile, cuda=limit)
     screen.notice(f"engine   {choice.line}")
     models = Models(bundle, choice.load)
     with device as told:

@@ -85,6 +85,11 @@ class GraphWriter:
         )
         return outputs[0]
 
+    def cast(self, value: str, dtype: DTypeLike, output: str) -> str:
+        """Append a cast of `value` to a type; returns `output`."""
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.node("Cast", [value], [output], to=int(kind))
+
     def weight(self, name: str, values: NDArray[np.generic]) -> str:
         """Write a weight to the data file; returns its name."""
         assert self._data is not None, "the writer is a context manager"

@@ -79,6 +79,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
     )
     parser.add_argument("--no-serve", action="store_true", help="serve nothing")
+    parser.add_argument(
+        "--gpu-memory",
+        type=numbers.number(0.01),
+        metavar="GIB",
+        help="most that each graph takes on CUDA beside its weights (default: no limit)",
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
     parser.add_argument(
         "--session", type=Path, metavar="DIR", help="save all that is received in a new folder"
