@@ -4,11 +4,15 @@ import subprocess
 import sys
 
 import pytest
-import tomli
 from emulation import ROOT
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it
+
 pytestmark = pytest.mark.arm64
-PROJECT = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 PLATFORMS = [f"manylinux_2_{minor}" for minor in range(39, 16, -1)] + ["manylinux2014"]
 # Extras that ARM64 can't have as wheels, the distribution that has none, and why.
