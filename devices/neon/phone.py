@@ -6,7 +6,6 @@ when that is asked for: it takes seconds.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import zlib
 
@@ -65,7 +64,7 @@ class Phone:
         host = f"[{self.address}]" if ":" in self.address else self.address
         try:
             async with (
-                asyncio.timeout(timeout),
+                timeout(timeout),
                 self._session().get(
                     f"http://{host}:{self.port}{path}", allow_redirects=False
                 ) as response,

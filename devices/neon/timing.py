@@ -65,7 +65,7 @@ def offset_from(echoes: list[Echo]) -> int:
 async def measure_offset(address: str, port: int, clock: Clock, timeout: float) -> ClockOffset:
     """Ask the phone for its time, several times within `timeout` seconds. Raises EchoFailed."""
     try:
-        async with asyncio.timeout(timeout):
+        async with timeout(timeout):
             echoes = await _echoes(address, port, clock)
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise EchoFailed(str(error) or "no answer in time") from error
