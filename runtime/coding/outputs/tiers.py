@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from xml.etree import ElementTree
 
 from runtime.coding.results import Coding
@@ -23,7 +23,7 @@ def elan(coding: Coding) -> bytes:
         "ANNOTATION_DOCUMENT",
         {
             "AUTHOR": "",
-            "DATE": datetime.fromtimestamp(coding.source.read.start // SECOND, UTC).isoformat(),
+            "DATE": datetime.fromtimestamp(coding.source.read.start // SECOND, timezone.utc).isoformat(),
             "FORMAT": "3.0",
             "VERSION": "3.0",
             f"{{{INSTANCE}}}noNamespaceSchemaLocation": SCHEMA,
