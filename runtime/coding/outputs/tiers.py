@@ -23,7 +23,9 @@ def elan(coding: Coding) -> bytes:
         "ANNOTATION_DOCUMENT",
         {
             "AUTHOR": "",
-            "DATE": datetime.fromtimestamp(coding.source.read.start // SECOND, timezone.utc).isoformat(),
+            "DATE": datetime.fromtimestamp(
+                coding.source.read.start // SECOND, timezone.utc
+            ).isoformat(),
             "FORMAT": "3.0",
             "VERSION": "3.0",
             f"{{{INSTANCE}}}noNamespaceSchemaLocation": SCHEMA,
