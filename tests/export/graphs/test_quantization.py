@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -11,6 +10,7 @@ from export.graphs import quantization
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from export.graphs.matrices import FourBits
 from export.graphs.quantization import linears
+from runtime.engines.engine import OnnxEngine
 
 PRECISIONS = [
     ("float32", "float", 1e-5),
@@ -38,8 +38,8 @@ def emitted(folder, kind, accumulation, weight, name=NAME):
             [tensor_info("x", np.float32, ["n", width])],
             [tensor_info("y", np.float32, ["n", rows])],
         )
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return writer, lambda values: session.run(None, {"x": values})[0]
+    engine = OnnxEngine(path, threads=1)
+    return writer, lambda values: engine.run({"x": values})["y"]
 
 
 @pytest.mark.parametrize(("kind", "accumulation", "bound"), PRECISIONS)
