@@ -79,16 +79,24 @@ def attack(parse: Callable[[bytes], bool], cases: Iterable[bytes]) -> tuple[int,
     gc.disable()  # what a collection costs is no matter of the case that sets it off
     try:
         for number, case in enumerate(cases):
-            began = time.thread_time()
-            took = parse(case)
-            spent = time.thread_time() - began
-            assert spent < SLOWEST * max(len(case), 64 * KIBIBYTE), (spent, case[:200])
+            spent, took = timed(parse, case)
+            limit = SLOWEST * max(len(case), 64 * KIBIBYTE)
+            if spent >= limit:  # unless it was something else that took the time
+                spent = min(timed(parse, case)[0] for _ in range(3))
+            assert spent < limit, (spent, case[:200])
             taken, refused = taken + took, refused + (not took)
             if number % 1000 == 0:
                 gc.collect()
     finally:
         gc.enable()
     return taken, refused
+
+
+def timed(parse: Callable[[bytes], bool], case: bytes) -> tuple[float, bool]:
+    """Its seconds of CPU time, and whether it was taken."""
+    began = time.thread_time()
+    took = parse(case)
+    return time.thread_time() - began, took
 
 
 def peak(parse: Callable[[bytes], bool], case: bytes) -> int:
