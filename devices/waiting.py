@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 if sys.version_info >= (3, 11):
-    from asyncio import timeout
+    from asyncio import timeout as within
 else:
     import async_timeout
 
     @asynccontextmanager
-    async def timeout(seconds: float) -> AsyncIterator[None]:
+    async def within(seconds: float) -> AsyncIterator[None]:
         """Cancel what is waited for inside after so many seconds. Raises TimeoutError."""
         try:
             async with async_timeout.timeout(seconds):

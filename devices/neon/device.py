@@ -28,7 +28,7 @@ from devices.neon.video.decoding import VideoThread
 from devices.neon.world import WorldStream
 from devices.optics.fields import INVISIBLE_FIELD, NEON_FIELD
 from devices.optics.offset import OffsetWatch
-from devices.waiting import timeout
+from devices.waiting import within
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
@@ -182,7 +182,7 @@ class NeonDevice(Device):
         video = VideoThread(self._mailbox, clock=self.clock)
         video.start()
         try:
-            async with timeout(OPENING_TIMEOUT):
+            async with within(OPENING_TIMEOUT):
                 parts = await self._open(phone, video)
             ready.set_result(await self._described(*parts))
             running = asyncio.ensure_future(self._supervisor.run())
@@ -230,7 +230,7 @@ class NeonDevice(Device):
     async def _described(self, status: PhoneStatus, world: WorldStream) -> DeviceInfo:
         """What is known once the first picture's size is. Raises DeviceError."""
         with suppress(TimeoutError):
-            async with timeout(FIRST_SIZE_TIMEOUT):
+            async with within(FIRST_SIZE_TIMEOUT):
                 while world.size is None:
                     await asyncio.sleep(0.01)
         if world.size is None:

@@ -19,7 +19,7 @@ from devices.neon.status import PhoneStatus
 from devices.neon.stream import Stream
 from devices.neon.timing import ClockOffset, EchoFailed, measure_offset
 from devices.silence import SilenceWatch
-from devices.waiting import timeout, together
+from devices.waiting import together, within
 
 LOOK_SPACING = 0.05
 DEAF = 1.2
@@ -262,7 +262,7 @@ class Supervisor:
     async def _follow_clock(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with timeout(ECHO_SPACING):
+                async with within(ECHO_SPACING):
                     await self._echo_wanted.wait()
             self._echo_wanted.clear()
             await self._measure_offset()

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from devices.waiting import timeout, together
+from devices.waiting import together, within
 
 
 def test_what_takes_too_long_ends_with_the_built_in_error():
     async def wait():
-        async with timeout(0.001):
+        async with within(0.001):
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
@@ -18,7 +18,7 @@ def test_what_takes_too_long_ends_with_the_built_in_error():
 
 def test_what_is_done_in_time_is_left_alone():
     async def wait():
-        async with timeout(60):
+        async with within(60):
             return await asyncio.sleep(0, "done")
 
     assert asyncio.run(wait()) == "done"
