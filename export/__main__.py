@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from devices import numbers
 from devices.parser import Parser, complain
 from runtime.bundle.manifest import Accumulation, Injection, ParityFigure, Settings
+from runtime.engines.gpu import find_gpu
 from runtime.errors import RuntimeFault
 from runtime.run.command_line import WINDOW
 from runtime.terminal import SafeConsole
@@ -59,6 +60,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default="int4",
         help="the decoder's weights (default int4: blocks of 32 weights with a scale each; "
         "int4-mixed: what rounding hurts most in 8 bits)",
+    )
+    parser.add_argument(
+        "--target",
+        choices=("cuda", "cpu"),
+        help="what the bundle will run on (default: cuda where this machine has an NVIDIA GPU)",
     )
     parser.add_argument(
         "--accumulate",
@@ -130,9 +136,10 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
     from export.builder import BundleBuilder
     from export.graphs.quantization import linears
 
+    target = options.target or ("cuda" if find_gpu() else "cpu")
+    written = linears(options.quant, options.accumulate, target)
     checkpoints = _checkpoints(options, console)
     name = options.name or options.out.resolve().name
-    written = linears(options.quant, options.accumulate)
     builder = BundleBuilder(checkpoints, options.out, name, settings, written)
     console.print(_injection_line(builder.injection))
     with _progress(console) as progress:

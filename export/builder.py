@@ -23,6 +23,8 @@ from export.checkpoints.vjepa import load_vjepa
 from export.geometry import bundle_geometry
 from export.graphs.decoder import DecoderEmitter, write_embeddings
 from export.graphs.graph_writer import graph_spec
+from export.graphs.kernels import check_kernels
+from export.graphs.narrowing import encoder_types, narrow
 from export.graphs.quantization import Linears
 from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
 from export.graphs.vision import VisionEmitter
@@ -96,6 +98,7 @@ class BundleBuilder:
             if layer != last and module not in self._gaze.dead
         )
         self._pruned = last if last in layers else None
+        self._encoders = encoder_types(linears.precision.target)
 
     @property
     def injection(self) -> Injection:
@@ -149,15 +152,22 @@ class BundleBuilder:
         progress("written", 1.0)
 
     def _write_vjepa(self, progress: Share) -> None:
-        export_vjepa(self._vjepa, self._folder)
+        self._narrow(export_vjepa(self._vjepa, self._folder), names.VJEPA)
 
     def _write_resampler(self, progress: Share) -> None:
-        export_scene_half(self._gaze.resampler, self._vjepa, self._kept, self._folder)
-        export_gaze_half(self._gaze.resampler, self._kept, self._folder)
+        resampler = self._gaze.resampler
+        scene = export_scene_half(resampler, self._vjepa, self._kept, self._folder)
+        self._narrow(scene, names.SCENE)
+        self._narrow(export_gaze_half(resampler, self._kept, self._folder), names.GAZE)
+
+    def _narrow(self, path: Path, graph: str) -> None:
+        if self._encoders[graph] != "float32":
+            narrow(path, self._encoders[graph])
 
     def _write_vision(self, progress: Share) -> None:
         state, size = self._qwen.vision_state(), self._qwen.vision
-        VisionEmitter(state, size, self._pictures).emit(self._folder)
+        kind = self._encoders[names.VISION]
+        VisionEmitter(state, size, self._pictures, kind).emit(self._folder)
 
     def _write_decoder(self, progress: Share) -> None:
         emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, self._linears)
@@ -242,6 +252,9 @@ class BundleBuilder:
             positions=self._positions,
             prompt=self._prompt,
             settings=self._settings,
+            target=self._linears.precision.target,
+            encoders=self._encoders,
+            host_nodes=check_kernels(self._folder, self._linears.precision.target),
             quantization=self._quantization(),
             provenance=self._provenance,
         )
@@ -265,6 +278,7 @@ class BundleBuilder:
             "layers": str(provenance.injection.layers),
             "vjepa pixels": str(self._sources.vjepa_pixels),
             "precision": f"{self._linears.precision.kind}, {self._linears.precision.accumulation}",
+            "target": self._linears.precision.target,
         }
 
     @cached_property

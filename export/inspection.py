@@ -140,9 +140,10 @@ def needed_bytes(
         * kept
         // resampler.geometry.modules
     )
+    encoder = np.float16 if linears.precision.target == "cuda" else np.float32
     return (
         sum(linears.stored_bytes(name, shape) for name, shape in stored.items())
-        + values * np.dtype(np.float32).itemsize
+        + values * np.dtype(encoder).itemsize
         + GRAPH_BYTES
     )
 

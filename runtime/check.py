@@ -29,6 +29,7 @@ from runtime.terminal import SafeConsole
 GIBIBYTE = 1 << 30
 CONTEXT_TOKENS = 2048
 SHARED_SCORES = 2  # attention scores before and after softmax
+FEED_FORWARDS = 2  # before and after its activation
 HEAD_DIM = 64  # of V-JEPA
 
 
@@ -57,7 +58,9 @@ class MemoryNeed:
 def memory_need(manifest: Manifest, tokens: int = CONTEXT_TOKENS) -> MemoryNeed:
     """What a bundle needs with two contexts of `tokens` tokens.
 
-    Activations are estimated from the largest: the attention scores of V-JEPA over all its tokens.
+    Activations are estimated from the largest: V-JEPA's attention scores over all its tokens, which
+    are of the type of its products, and its feed-forward in float32. Each graph keeps what it once
+    took, so they are there while the decoder runs.
     """
     decoder, vjepa = manifest.geometry.decoder, manifest.geometry.vjepa
     types = {spec.name: np.dtype(spec.type) for spec in manifest.graphs[names.DECODER].inputs}
@@ -65,11 +68,15 @@ def memory_need(manifest: Manifest, tokens: int = CONTEXT_TOKENS) -> MemoryNeed:
     row = 2 * decoder.layers * decoder.kv_heads * decoder.head_dim * size
     patches = vjepa.tubelets * vjepa.side**2
     heads = max(1, vjepa.width // HEAD_DIM)
+    wide = np.dtype(np.float32).itemsize
+    score = wide if manifest.encoders[names.VJEPA] == "float32" else wide // 2
+    scores = SHARED_SCORES * heads * patches**2 * score
+    feed_forward = FEED_FORWARDS * patches * 4 * vjepa.width * wide
     graphs = {name for name in manifest.files if ".onnx" in name}
     return MemoryNeed(
         sum(manifest.files[name].size for name in graphs),
         MOST_CONTEXTS * tokens * row,
-        SHARED_SCORES * heads * patches**2 * np.dtype(np.float32).itemsize,
+        max(scores, feed_forward),
     )
 
 
@@ -128,9 +135,9 @@ def memory_finding(need: MemoryNeed, available: int | None) -> Finding:
 
 
 def available_memory(choice: EngineChoice, machine: Machine) -> int | None:
-    """Bytes: all of the GPU's, or what the host has free; None where the system does not say."""
+    """Bytes that are free on the GPU or the host; None where the system does not say."""
     if choice.kind != "cpu" and machine.gpu is not None:
-        return machine.gpu.memory
+        return machine.gpu.memory if machine.gpu.free is None else machine.gpu.free
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):

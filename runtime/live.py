@@ -6,12 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
-from devices.device import Device, DeviceError, DeviceInfo
+from devices.device import Delivery, Device, DeviceError, DeviceInfo
 from devices.parser import complain, say
-from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.listeners import Listeners
 from runtime.answers.questions import known_question
 from runtime.answers.record import Conditions
@@ -19,6 +20,7 @@ from runtime.answers.session import SessionOptions, gaze_timeline, live_size, st
 from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
+from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
 from runtime.heap import keep_garbage_small, keep_heap_flat
 from runtime.model.encoder import Encoder
@@ -33,6 +35,11 @@ from runtime.run.reports import Reporter
 from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
 from runtime.terminal import fill_closed_streams
+
+if TYPE_CHECKING:
+    from runtime.diary.keeper import DiaryKeeper
+
+GIBIBYTE = 1 << 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +73,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     bundle = Bundle.open(options.bundle)
     device = open_device(options.device, device_options(options))
     profile = "evaluation" if options.protocol == "released" else "live"
-    choice = choose_engine(options.engine, bundle, Machine.here(), profile)
+    limit = CudaSettings(options.gpu_memory and int(options.gpu_memory * GIBIBYTE))
+    choice = choose_engine(options.engine, bundle, Machine.here(), profile, cuda=limit)
     screen.notice(f"engine   {choice.line}")
     models = Models(bundle, choice.load)
     with device as told:
@@ -80,6 +88,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         try:
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":
+                if options.diary is not None:
+                    raise RuntimeFault("--diary keeps what --protocol causal sees")
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
                 answer_as_released(models, device, info, chosen, due, listeners)
@@ -103,15 +113,18 @@ def watch(
     """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
-    alerts = standing_alerts(options, device)
+    alerts = StandingAlerts(standing_alerts(options, device))
+    is_served = options.serve is not None
     gaze = gaze_timeline(chosen, manifest.settings, info)
-    watcher = Watcher(models, grid, chosen.window_steps, listeners.piece)
+    watcher = Watcher(models, grid, chosen.window_steps, listeners.piece, compares=is_served)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
     size = None if options.session_frames == "whole" else live_size(manifest)
     saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
     planner = step_planner(models, chosen, gaze)
-    capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
+    diary = kept_diary(options, models, chosen, listeners)
+    glances = alerts if diary is None else True
+    capture = Capture(planner, due, glances, known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
@@ -119,8 +132,31 @@ def watch(
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
-    stays = bool(alerts) or not due or is_typed
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, saving.delivered)
+    server = None
+    if is_served:
+        from runtime.server.opening import open_server  # no run that is not served waits for it
+
+        server = open_server(
+            options,
+            models,
+            info,
+            chosen,
+            alerts,
+            device.clock,
+            capture.ask,
+            planner.tail,
+            listeners.notice,
+        )
+    if server is not None:
+        listeners.subscribe("server", server.hear)
+
+    def delivered(delivery: Delivery, now: int) -> None:
+        saving.delivered(delivery, now)
+        if server is not None:
+            server.delivered(delivery, now)
+
+    stays = bool(alerts) or not due or is_typed or server is not None
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, delivered, diary)
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:
@@ -130,6 +166,24 @@ def watch(
             device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
             saving.close()
+            if server is not None:
+                server.close()
+            if diary is not None:
+                diary.close()
+
+
+def kept_diary(
+    options: argparse.Namespace, models: Models, chosen: SessionOptions, listeners: Listeners
+) -> DiaryKeeper | None:
+    """The diary that the command line asks for. Raises RuntimeFault."""
+    if options.diary is None:
+        return None
+    # No other run needs it.
+    from runtime.diary.keeper import open_keeper
+
+    keeper = open_keeper(options, models, chosen.window, listeners.notice)
+    listeners.subscribe("diary", keeper.hear)
+    return keeper
 
 
 def answer_as_released(

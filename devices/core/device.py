@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import TimeoutError as FrameMissing
 from typing import TYPE_CHECKING
 
 from devices.address import split_address
@@ -64,7 +65,7 @@ class CoreDevice(Device):
             self.disconnect()
             where = f"{self._address}:{self._port}"
             raise DeviceError(f"no Pupil Capture at {where} ({error}): {ADVICE}") from None
-        except TimeoutError:
+        except FrameMissing:
             self.disconnect()
             raise DeviceError(
                 "Pupil Capture answers but sends no scene frames: check that a world camera is "

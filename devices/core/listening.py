@@ -70,9 +70,8 @@ class Listener:
         ]
 
     def start(self) -> tuple[int, int]:
-        """Open and wait for a frame; returns (width, height). Raises CaptureSilent, TimeoutError.
-
-        TimeoutError means that Capture answers but sends no frame.
+        """Open and wait for a frame; returns (width, height). Raises CaptureSilent, and
+        concurrent.futures.TimeoutError where Capture answers but sends no frame.
         """
         for thread in self._threads:
             thread.start()

@@ -12,6 +12,7 @@ from devices.emulator.link import Link
 from devices.emulator.phone import Phone
 from devices.emulator.programmes.programme import EyeEvent, GazePoint, Picture, endless
 from devices.neon import wire
+from devices.waiting import together
 
 PACKET_PAYLOAD = 1250
 PACKETS_AT_ONCE = 16
@@ -48,9 +49,7 @@ class Broadcast:
         self._octets = 0
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._play())
-            tasks.create_task(self._report())
+        await together(self._play(), self._report())
 
     async def _play(self) -> None:
         phone = self._phone

@@ -6,7 +6,7 @@ import io
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -49,7 +49,7 @@ class PupilCapture:
         self._stop = threading.Event()
         self._context: zmq.Context | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> PupilCapture:
         self._context = zmq.Context()
         self._requests = self._bound(zmq.REP, self._wanted_port)
         self._publisher = self._bound(zmq.PUB, None)

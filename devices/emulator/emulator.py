@@ -6,7 +6,6 @@ import asyncio
 import random
 import threading
 from types import TracebackType
-from typing import Self
 
 from devices.clock import Clock, SystemClock
 from devices.device import DeviceError
@@ -87,7 +86,7 @@ class Emulator:
         """Let a fault begin now."""
         self._phone.plan = self._phone.plan.plus(Fault(name, value, self.elapsed(), seconds))
 
-    def start(self) -> Self:
+    def start(self) -> Emulator:
         """Listen. Raises DeviceError if the port is taken."""
         self._thread = threading.Thread(target=self._main, name="emulator", daemon=True)
         self._thread.start()
@@ -104,7 +103,7 @@ class Emulator:
             self._thread.join()
             self._thread = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Emulator:
         return self.start()
 
     def __exit__(

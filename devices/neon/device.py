@@ -28,6 +28,7 @@ from devices.neon.video.decoding import VideoThread
 from devices.neon.world import WorldStream
 from devices.optics.fields import INVISIBLE_FIELD, NEON_FIELD
 from devices.optics.offset import OffsetWatch
+from devices.waiting import within
 
 DISCOVERY_TIMEOUT = 2.5
 STATUS_TIMEOUT = 2.0
@@ -181,7 +182,7 @@ class NeonDevice(Device):
         video = VideoThread(self._mailbox, clock=self.clock)
         video.start()
         try:
-            async with asyncio.timeout(OPENING_TIMEOUT):
+            async with within(OPENING_TIMEOUT):
                 parts = await self._open(phone, video)
             ready.set_result(await self._described(*parts))
             running = asyncio.ensure_future(self._supervisor.run())
@@ -191,8 +192,8 @@ class NeonDevice(Device):
             self._supervisor.leave()
             running.cancel()
             (outcome,) = await asyncio.gather(running, return_exceptions=True)
-            self._failure = _innermost(outcome)
-        except (PhoneSilent, SessionFailed, TimeoutError, BaseExceptionGroup) as error:
+            self._failure = outcome
+        except (PhoneSilent, SessionFailed, TimeoutError) as error:
             raise DeviceError(_unreachable(address, port, error)) from None
         finally:
             for stream in self._streams:
@@ -229,7 +230,7 @@ class NeonDevice(Device):
     async def _described(self, status: PhoneStatus, world: WorldStream) -> DeviceInfo:
         """What is known once the first picture's size is. Raises DeviceError."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_SIZE_TIMEOUT):
+            async with within(FIRST_SIZE_TIMEOUT):
                 while world.size is None:
                     await asyncio.sleep(0.01)
         if world.size is None:
@@ -262,14 +263,7 @@ async def _lens(phone: Phone) -> Lens:
         ) from None
 
 
-def _innermost(error: BaseException | None) -> BaseException | None:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 def _unreachable(address: str, port: int, error: BaseException) -> str:
-    error = _innermost(error)
     if isinstance(error, DeviceError):
         return str(error)
     if isinstance(error, PhoneConfused | PhoneRefuses):

@@ -6,7 +6,6 @@ when that is asked for: it takes seconds.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import zlib
 
@@ -17,6 +16,7 @@ from devices.device import DeviceError
 from devices.neon.status import MOST_STATUS, MalformedStatus, PhoneStatus, parse_status
 from devices.neon.undistortion import Lens
 from devices.printable import printable
+from devices.waiting import within
 
 STATUS_TIMEOUT = 1.0
 MOST_CALIBRATION = 2**16
@@ -65,7 +65,7 @@ class Phone:
         host = f"[{self.address}]" if ":" in self.address else self.address
         try:
             async with (
-                asyncio.timeout(timeout),
+                within(timeout),
                 self._session().get(
                     f"http://{host}:{self.port}{path}", allow_redirects=False
                 ) as response,

@@ -19,6 +19,7 @@ from devices.neon.status import PhoneStatus
 from devices.neon.stream import Stream
 from devices.neon.timing import ClockOffset, EchoFailed, measure_offset
 from devices.silence import SilenceWatch
+from devices.waiting import together, within
 
 LOOK_SPACING = 0.05
 DEAF = 1.2
@@ -96,9 +97,7 @@ class Supervisor:
     async def open(self) -> None:
         """Connect every stream. Raises SessionFailed; eye events are done without."""
         await self._measure_offset()
-        async with asyncio.TaskGroup() as tasks:
-            for watched in self._watched:
-                tasks.create_task(self._connect_first(watched))
+        await together(*(self._connect_first(watched) for watched in self._watched))
         self._watched = [w for w in self._watched if w.session is not None]
 
     async def _connect_first(self, watched: Watched) -> None:
@@ -112,14 +111,15 @@ class Supervisor:
     async def run(self) -> None:
         """Keep everything going until it is cancelled; then close the sessions."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._always("its streams", self._look))
-                tasks.create_task(self._always("its clock", self._follow_clock))
-                tasks.create_task(self._always("its status", self._follow_status))
-                for watched in self._watched:
-                    tasks.create_task(
-                        self._always(watched.stream.noun, lambda each=watched: self._keep(each))
-                    )
+            await together(
+                self._always("its streams", self._look),
+                self._always("its clock", self._follow_clock),
+                self._always("its status", self._follow_status),
+                *(
+                    self._always(watched.stream.noun, lambda each=watched: self._keep(each))
+                    for watched in self._watched
+                ),
+            )
         finally:
             await self.close()
 
@@ -262,7 +262,7 @@ class Supervisor:
     async def _follow_clock(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(ECHO_SPACING):
+                async with within(ECHO_SPACING):
                     await self._echo_wanted.wait()
             self._echo_wanted.clear()
             await self._measure_offset()

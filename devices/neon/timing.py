@@ -10,6 +10,7 @@ from statistics import median
 
 from devices.clock import NANOSECONDS, Clock
 from devices.neon.wire import SenderReport
+from devices.waiting import within
 
 _MILLISECOND = NANOSECONDS // 1000
 TOLERANCE = 20 * _MILLISECOND
@@ -65,7 +66,7 @@ def offset_from(echoes: list[Echo]) -> int:
 async def measure_offset(address: str, port: int, clock: Clock, timeout: float) -> ClockOffset:
     """Ask the phone for its time, several times within `timeout` seconds. Raises EchoFailed."""
     try:
-        async with asyncio.timeout(timeout):
+        async with within(timeout):
             echoes = await _echoes(address, port, clock)
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise EchoFailed(str(error) or "no answer in time") from error

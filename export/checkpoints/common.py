@@ -147,6 +147,9 @@ def sha256(path: Path) -> str:
     """The hash of a file, in hexadecimal."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256()
+            while part := file.read(1 << 20):
+                digest.update(part)
+            return digest.hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path}: can't be read: {error.strerror}") from error

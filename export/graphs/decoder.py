@@ -129,9 +129,12 @@ class DecoderEmitter:
         bias = torch.cat([self._float(f"{prefix}.{part}_proj.bias") for part in "qkv"])
         offset = graph.weight(f"{prefix}.qkv.bias", bias.numpy())
         query_key_value = graph.node("Add", [product, offset], [f"{prefix}.qkv"])
+        kind = self._linears.precision.attention
+        if kind is not np.float32:
+            query_key_value = graph.cast(query_key_value, kind, f"{prefix}.qkv.narrow")
         buffers = [names.past_key(layer), names.past_value(layer)]
         place = [names.LAST_POSITION, names.TOTAL_LENGTH, names.ROTARY_COS, names.ROTARY_SIN]
-        return graph.node(
+        mixed = graph.node(
             "GroupQueryAttention",
             [query_key_value, "", "", *buffers, *place],
             [f"{prefix}.mixed", names.present_key(layer), names.present_value(layer)],
@@ -142,6 +145,7 @@ class DecoderEmitter:
             do_rotary=1,
             rotary_interleaved=0,
         )
+        return mixed if kind is np.float32 else graph.cast(mixed, np.float32, f"{mixed}.wide")
 
     def _packed(self, graph: GraphWriter, prefix: str, parts: str, norm: str) -> str:
         """One product for several of a layer's queries, keys and values."""
@@ -197,10 +201,11 @@ class DecoderEmitter:
     def _interface(self) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
         size = self._size
         table: list[int | str] = ["capacity", size.head_dim // 2]
+        kind = self._linears.precision.attention
         inputs = [
             tensor_info(names.EMBEDDINGS, np.float32, [1, "tokens", size.width]),
-            tensor_info(names.ROTARY_COS, np.float32, table),
-            tensor_info(names.ROTARY_SIN, np.float32, table),
+            tensor_info(names.ROTARY_COS, kind, table),
+            tensor_info(names.ROTARY_SIN, kind, table),
             tensor_info(names.ROWS, np.int64, ["wanted"]),
             tensor_info(names.LAST_POSITION, np.int32, [1]),
             tensor_info(names.TOTAL_LENGTH, np.int32, []),
@@ -212,12 +217,12 @@ class DecoderEmitter:
         buffer: list[int | str] = [1, size.kv_heads, "capacity", size.head_dim]
         for layer in range(size.layers):
             inputs += [
-                tensor_info(names.past_key(layer), np.float32, buffer),
-                tensor_info(names.past_value(layer), np.float32, buffer),
+                tensor_info(names.past_key(layer), kind, buffer),
+                tensor_info(names.past_value(layer), kind, buffer),
             ]
             outputs += [
-                tensor_info(names.present_key(layer), np.float32, buffer),
-                tensor_info(names.present_value(layer), np.float32, buffer),
+                tensor_info(names.present_key(layer), kind, buffer),
+                tensor_info(names.present_value(layer), kind, buffer),
             ]
         return inputs, outputs
 

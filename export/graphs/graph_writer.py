@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 import onnx
@@ -51,7 +51,7 @@ class GraphWriter:
         self._data: BinaryIO | None = None
         self._digest = hashlib.sha256()  # of the data file so far
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> GraphWriter:
         end = self._continue() if self._origin else None
         self._data = self.data_path.open("wb" if end is None else "r+b")
         if end is not None:
@@ -84,6 +84,11 @@ class GraphWriter:
             )
         )
         return outputs[0]
+
+    def cast(self, value: str, dtype: DTypeLike, output: str) -> str:
+        """Append a cast of `value` to a type; returns `output`."""
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.node("Cast", [value], [output], to=int(kind))
 
     def weight(self, name: str, values: NDArray[np.generic]) -> str:
         """Write a weight to the data file; returns its name."""

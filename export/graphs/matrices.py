@@ -21,6 +21,7 @@ from runtime.bundle.manifest import Accumulation
 BLOCK = 32  # weights along a row that share a scale and a zero point in four bits
 WIDE_BLOCK = 128  # weights along a row that share a scale in eight bits
 MIDDLE = 128  # what eight bits without a zero point hold for zero
+FOUR_BIT_MIDDLE = 8  # and four
 # Of MatMulNBits: the type that activations are brought to before they are multiplied.
 ACCURACY_LEVELS: dict[Accumulation, int] = {"float": 1, "int8": 4}
 Pieces = dict[str, NDArray[np.generic]]
@@ -29,11 +30,13 @@ Pieces = dict[str, NDArray[np.generic]]
 class MatrixFormat(ABC):
     """A matrix (out, in) is given some rows at a time, and stored as arrays by suffix of a name.
 
-    `value_type`: what bounds its values, those of its scales where it has some.
+    `value_type`: what bounds its values, those of its scales where it has some. `activation`: the
+    type that its product takes and gives.
     """
 
     suffixes: tuple[str, ...] = ("weight", "scales")
     value_type: type[np.floating] = np.float32
+    activation: type[np.floating] = np.float32
 
     @abstractmethod
     def pieces(self, weight: Tensor) -> Pieces:
@@ -86,6 +89,13 @@ class Float16(Float32):
         return graph.node("MatMul", [inputs, wide], [out])
 
 
+class HalfProduct(Float32):
+    """In float16 and multiplied so, for a GPU: sums are kept in float32 there."""
+
+    value_type = np.float16
+    activation = np.float16
+
+
 class FourBits(MatrixFormat):
     """In 4 bits, each block of a row with a scale and a zero point of its own.
 
@@ -98,15 +108,7 @@ class FourBits(MatrixFormat):
         self._accumulation = accumulation
 
     def pieces(self, weight: Tensor) -> Pieces:
-        rows, width = weight.shape
-        blocks = -(-width // BLOCK)
-        packed = np.zeros((rows, blocks, BLOCK // 2), np.uint8)
-        scales = np.zeros(rows * blocks, np.float32)
-        zero_points = np.zeros(rows * ((blocks + 1) // 2), np.uint8)
-        onnxruntime_quantizers.quantize_matmul_4bits(
-            packed, weight.T.contiguous().numpy(), scales, zero_points, BLOCK, rows, width, False
-        )
-        return {"weight": packed, "scales": scales, "zero_points": zero_points}
+        return _four_bit_pieces(weight, symmetric=False)
 
     def restored(self, pieces: Pieces, width: int) -> Tensor:
         packed = torch.from_numpy(pieces["weight"])
@@ -123,27 +125,63 @@ class FourBits(MatrixFormat):
         return _block_product(graph, inputs, stored, shape, out, 4, BLOCK, self._accumulation)
 
 
-class EightBits(MatrixFormat):
-    """In 8 bits, each block of a row with a scale; activations are always brought to 8 bits.
+class SymmetricFourBits(MatrixFormat):
+    """In 4 bits around zero, for a GPU: each block of a row with a float16 scale.
 
-    With float accumulation ONNX Runtime's MatMulNBits takes 50 times as long for one row.
+    ONNX Runtime's fused CUDA kernel (fpA_intB, of the published wheels) takes float16 activations,
+    blocks of 32 and no zero points.
     """
 
+    value_type = np.float16
+    activation = np.float16
+
     def pieces(self, weight: Tensor) -> Pieces:
-        blocks = F.pad(weight, (0, -weight.shape[1] % WIDE_BLOCK)).unflatten(1, (-1, WIDE_BLOCK))
-        scales = _scales(blocks)
-        values = ((blocks / scales.unsqueeze(2)).round() + MIDDLE).to(torch.uint8)
-        return {"weight": values.numpy(), "scales": scales.flatten().numpy()}
+        pieces = _four_bit_pieces(weight, symmetric=True)
+        return {"weight": pieces["weight"], "scales": pieces["scales"].astype(np.float16)}
 
     def restored(self, pieces: Pieces, width: int) -> Tensor:
-        values = torch.from_numpy(pieces["weight"]).float() - MIDDLE
-        scales = torch.from_numpy(pieces["scales"]).view(values.shape[:2])
-        return (values * scales.unsqueeze(2)).flatten(1)[:, :width]
+        values = _nibbles(torch.from_numpy(pieces["weight"])) - FOUR_BIT_MIDDLE
+        return _scaled(values, pieces["scales"])[:, :width]
 
     def product(
         self, graph: GraphWriter, inputs: str, stored: list[str], shape: tuple[int, int], out: str
     ) -> str:
-        return _block_product(graph, inputs, stored, shape, out, 8, WIDE_BLOCK, "int8")
+        return _block_product(graph, inputs, stored, shape, out, 4, BLOCK)
+
+
+class EightBits(MatrixFormat):
+    """In 8 bits, each block of a row with a scale; activations are always brought to 8 bits.
+
+    With float accumulation ONNX Runtime's MatMulNBits takes 50 times as long for one row on a CPU.
+    """
+
+    block: int = WIDE_BLOCK
+    accumulation: Accumulation | None = "int8"
+
+    def pieces(self, weight: Tensor) -> Pieces:
+        blocks = F.pad(weight, (0, -weight.shape[1] % self.block)).unflatten(1, (-1, self.block))
+        scales = _scales(blocks)
+        values = ((blocks / scales.unsqueeze(2)).round() + MIDDLE).to(torch.uint8)
+        stored = scales.flatten().numpy().astype(self.value_type)
+        return {"weight": values.numpy(), "scales": stored}
+
+    def restored(self, pieces: Pieces, width: int) -> Tensor:
+        values = torch.from_numpy(pieces["weight"]).float() - MIDDLE
+        return _scaled(values, pieces["scales"])[:, :width]
+
+    def product(
+        self, graph: GraphWriter, inputs: str, stored: list[str], shape: tuple[int, int], out: str
+    ) -> str:
+        return _block_product(graph, inputs, stored, shape, out, 8, self.block, self.accumulation)
+
+
+class HalfEightBits(EightBits):
+    """The same for a GPU, with what its fused kernel takes: see `SymmetricFourBits`."""
+
+    value_type = np.float16
+    activation = np.float16
+    block = BLOCK
+    accumulation = None
 
 
 class EightBitRows(MatrixFormat):
@@ -174,8 +212,9 @@ def _block_product(
     out: str,
     bits: int,
     block: int,
-    accumulation: Accumulation,
+    accumulation: Accumulation | None = None,
 ) -> str:
+    level = {} if accumulation is None else {"accuracy_level": ACCURACY_LEVELS[accumulation]}
     return graph.node(
         "MatMulNBits",
         [inputs, *stored],
@@ -185,8 +224,26 @@ def _block_product(
         K=shape[1],
         bits=bits,
         block_size=block,
-        accuracy_level=ACCURACY_LEVELS[accumulation],
+        **level,
     )
+
+
+def _four_bit_pieces(weight: Tensor, symmetric: bool) -> Pieces:
+    rows, width = weight.shape
+    blocks = -(-width // BLOCK)
+    packed = np.zeros((rows, blocks, BLOCK // 2), np.uint8)
+    scales = np.zeros(rows * blocks, np.float32)
+    zero_points = np.zeros(rows * ((blocks + 1) // 2), np.uint8)
+    onnxruntime_quantizers.quantize_matmul_4bits(
+        packed, weight.T.contiguous().numpy(), scales, zero_points, BLOCK, rows, width, symmetric
+    )
+    return {"weight": packed, "scales": scales, "zero_points": zero_points}
+
+
+def _scaled(values: Tensor, scales: NDArray[np.generic]) -> Tensor:
+    """Blocks (rows, blocks, block) times a scale each, as rows."""
+    factors = torch.from_numpy(scales.astype(np.float32)).view(values.shape[:2])
+    return (values * factors.unsqueeze(2)).flatten(1)
 
 
 def _scales(values: Tensor) -> Tensor:

@@ -25,9 +25,12 @@ from export.graphs.matrices import (
     Float16,
     Float32,
     FourBits,
+    HalfEightBits,
+    HalfProduct,
     MatrixFormat,
+    SymmetricFourBits,
 )
-from runtime.bundle.manifest import Accumulation, Quantization, QuantizationKind
+from runtime.bundle.manifest import Accumulation, Quantization, QuantizationKind, Target
 
 EMBEDDINGS = "embed_tokens.weight"
 MATRICES = ("_proj.weight", "lm_head.weight")  # how the names end of what is multiplied with
@@ -58,7 +61,8 @@ class Precision:
     """`usual`: the format of most matrices; `tender`: of the kinds in TENDER.
 
     `packing`: which of a layer's queries, keys and values are one matrix. `accumulation`: the
-    coarsest that activations are brought to.
+    coarsest that activations are brought to. `attention`: the type of queries, keys, values and
+    rotary rows; CUDA has its kernel in 16 bits only.
     """
 
     kind: QuantizationKind
@@ -68,6 +72,8 @@ class Precision:
     accumulation: Accumulation
     embedding_type: type[np.floating]
     packing: tuple[str, ...] = ("qkv",)
+    target: Target = "cpu"
+    attention: type[np.floating] = np.float32
 
     def format(self, kind: str) -> MatrixFormat:
         """Of a matrix of a kind, the last part of its name."""
@@ -106,7 +112,12 @@ class Linears:
             graph.weight(f"{name}.{suffix}", array)
             for suffix, array in zip(chosen.suffixes, arrays, strict=True)
         ]
-        return chosen.product(graph, inputs, stored, tuple(weight.shape), output)
+        if chosen.activation is np.float32:
+            return chosen.product(graph, inputs, stored, tuple(weight.shape), output)
+        given = graph.cast(inputs, chosen.activation, f"{name}.given")
+        shape = tuple(weight.shape)
+        narrow = chosen.product(graph, given, stored, shape, f"{output}.narrow")
+        return graph.cast(narrow, np.float32, output)
 
     def stored_type(self, name: str) -> type[np.floating]:
         """The narrowest float type in which values of a tensor are stored as they are."""
@@ -147,9 +158,36 @@ class Linears:
         return Quantization(precision.kind, precision.block, precision.accumulation, errors)
 
 
-def linears(kind: QuantizationKind, accumulation: Accumulation = "float") -> Linears:
-    """The writer of a kind; `accumulation` concerns what is in four bits."""
-    return Linears(_precision(kind, accumulation))
+def linears(
+    kind: QuantizationKind, accumulation: Accumulation = "float", target: Target = "cpu"
+) -> Linears:
+    """The writer of a kind; `accumulation` concerns what a CPU has in four bits.
+
+    Raises CheckpointError for what CUDA has no kernel for.
+    """
+    if target == "cpu":
+        return Linears(_precision(kind, accumulation))
+    if kind == "int8" or accumulation == "int8":
+        option = "--quant int8" if kind == "int8" else "--accumulate int8"
+        raise CheckpointError(
+            f"{option} brings activations to 8 bits as they come, and CUDA has no kernel for that: "
+            "export with --quant int4 alone, or with --target cpu"
+        )
+    return Linears(_cuda_precision(kind))
+
+
+def _cuda_precision(kind: QuantizationKind) -> Precision:
+    """Products and attention in float16, with sums in float32; the stream between is float32."""
+    formats: dict[QuantizationKind, tuple[MatrixFormat, MatrixFormat, tuple[str, ...]]] = {
+        "int4": (SymmetricFourBits(), SymmetricFourBits(), ("qkv",)),
+        "int4-mixed": (SymmetricFourBits(), HalfEightBits(), ("q", "kv")),
+        "fp16": (HalfProduct(), HalfProduct(), ("qkv",)),
+        "float32": (Float32(), Float32(), ("qkv",)),
+    }
+    usual, tender, packing = formats[kind]
+    block = BLOCK if kind.startswith("int4") else None
+    table = np.float32 if kind == "float32" else np.float16
+    return Precision(kind, usual, tender, block, "float", table, packing, "cuda", np.float16)
 
 
 def _precision(kind: QuantizationKind, accumulation: Accumulation) -> Precision:

@@ -19,7 +19,9 @@ from onnx import ValueInfoProto
 from export.checkpoints.pictures import PictureRule
 from export.checkpoints.qwen_config import VisionGeometry
 from export.graphs.graph_writer import GraphWriter, tensor_info
+from export.graphs.narrowing import NUMPY_TYPES
 from runtime.bundle import manifest as names
+from runtime.bundle.manifest import EncoderType
 
 EPSILON = 1e-6  # of every norm of the tower
 
@@ -43,8 +45,13 @@ class VisionEmitter:
         state: Mapping[str, torch.Tensor],
         geometry: VisionGeometry,
         pictures: PictureRule,
+        kind: EncoderType = "float32",
     ) -> None:
-        """`state`: the tower's tensors under transformers' names, without prefix."""
+        """`state`: the tower's tensors under transformers' names, without prefix.
+
+        `kind`: of its matrices and products; everything between them is float32.
+        """
+        self._type = np.dtype(NUMPY_TYPES[kind])
         self._state = state
         self._pictures = pictures
         self._size = geometry
@@ -169,11 +176,11 @@ class VisionEmitter:
         key = graph.node("Transpose", [key], [f"{key}.columns"], perm=columns)
         value = graph.node("Transpose", [value], [f"{value}.rows"], perm=rows)
         scaled = graph.node("Mul", [query, scale], [f"{prefix}.scaled"])
-        scores = graph.node("MatMul", [scaled, key], [f"{prefix}.scores"])
+        scores = self._product(graph, scaled, self._narrow(graph, key), f"{prefix}.scores")
         if mask is not None:
             scores = graph.node("Add", [scores, mask], [f"{prefix}.masked"])
         weights = graph.node("Softmax", [scores], [f"{prefix}.weights"], axis=-1)
-        mixed = graph.node("MatMul", [weights, value], [f"{prefix}.mixed"])
+        mixed = self._product(graph, weights, self._narrow(graph, value), f"{prefix}.mixed")
         return graph.node("Transpose", [mixed], [f"{prefix}.tokens"], perm=rows)
 
     def _rotate(self, graph: GraphWriter, name: str, layout: _Layout) -> str:
@@ -210,10 +217,23 @@ class VisionEmitter:
 
     def _linear(self, graph: GraphWriter, name: str, inputs: str, output: str | None = None) -> str:
         matrix = self._float(f"{name}.weight").T.contiguous().numpy()
-        weight = graph.weight(f"{name}.weight", matrix)
+        weight = graph.weight(f"{name}.weight", matrix.astype(self._type))
         bias = graph.weight(f"{name}.bias", self._float(f"{name}.bias").numpy())
-        product = graph.node("MatMul", [inputs, weight], [f"{name}.product"])
+        product = self._product(graph, inputs, weight, f"{name}.product")
         return graph.node("Add", [product, bias], [output or f"{name}.sum"])
+
+    def _product(self, graph: GraphWriter, left: str, right: str, output: str) -> str:
+        """A float32 value times one of the type of products, in that type; float32 again."""
+        if self._type == np.float32:
+            return graph.node("MatMul", [left, right], [output])
+        given = graph.cast(left, self._type, f"{output}.given")
+        narrow = graph.node("MatMul", [given, right], [f"{output}.narrow"])
+        return graph.cast(narrow, np.float32, output)
+
+    def _narrow(self, graph: GraphWriter, value: str) -> str:
+        if self._type == np.float32:
+            return value
+        return graph.cast(value, self._type, f"{value}.narrow")
 
     def _float(self, name: str) -> torch.Tensor:
         return self._state[name].float()

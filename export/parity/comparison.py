@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from export.graphs.narrowing import cpu_engine
 from export.graphs.weights import RoundedWeights
 from export.parity.cut_down import LAYERS, CutDownCase, check_cut_down, cut_down_case
 from export.parity.graphs import (
@@ -18,6 +19,7 @@ from export.parity.layers import check_layers
 from export.parity.reading.oracle import Oracle, OurReading
 from export.parity.reading.transformers_reading import TransformersReading
 from export.parity.reference import ReferenceModel
+from export.parity.rounding import narrow_cases, rounding_figures
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.model.models import Models
@@ -34,13 +36,16 @@ def compare_whole(
 
     What rounding costs is no part of it: the last comparison is over the weights as `rounded`.
     """
-    models = Models(bundle)
+    models = Models(bundle, cpu_engine)
     layers = oracle.gaze.geometry.injected_layers
     whole = ReferenceModel.load(oracle.folder, oracle.encoder_file, oracle.pixels, gaze, layers)
     cases = graph_cases(models, whole)
+    clip = cut_down_case(models, whole, cases[-1])
+    if bundle.manifest.target == "cuda":
+        exact, cases = cases, narrow_cases(models, whole, whole.resampler)
+        yield from rounding_figures(bundle.manifest, exact, cases)
     yield from check_graphs(models, cases)
     first = TransformersReading.of(oracle.folder, LAYERS)
-    clip = cut_down_case(models, whole, cases[-1])
     yield from check_cut_down(models, clip, ours.weights, ours.qwen.decoder, first, oracle.gaze)
     if rounded.changes:
         whole.replace_decoder(rounded.tensor)
@@ -54,6 +59,11 @@ def compare_by_layers(
     models = Models(bundle, load=BriefEngine)
     first = TransformersReading.of(oracle.folder, LAYERS)
     cases, clip = _cases(models, oracle, first)
+    if bundle.manifest.target == "cuda":
+        again = ReferenceModel(first.model, oracle.encoder(), oracle.gaze, oracle.pictures)
+        exact, cases = cases, narrow_cases(models, again, oracle.gaze)
+        del again
+        yield from rounding_figures(bundle.manifest, exact, cases)
     first.model.model.visual = None  # two towers in float32 are five gigabytes
     yield from check_graphs(models, cases)
     yield from check_cut_down(models, clip, ours.weights, ours.qwen.decoder, first, oracle.gaze)

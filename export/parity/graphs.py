@@ -15,17 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
+from export.graphs.narrowing import cpu_engine
 from export.parity.reference import ReferenceModel, ReferenceStep
+from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, encoder_figure, figure
 from runtime.bundle import manifest as names
-from runtime.bundle.manifest import ParityFigure, Quantization
+from runtime.bundle.manifest import ParityFigure
 from runtime.engines.engine import OnnxEngine, Tensors
 from runtime.engines.tensors import DeviceTensor
 from runtime.model.models import Models
 
-TOLERANCE = 1e-4  # of the larger of 1 and the root mean square of PyTorch's values
-ROUNDED_TOLERANCE = 1e-3  # the same for the decoder over the same rounded weights
-EIGHT_BIT_TOLERANCE = 0.3  # where activations are rounded too; a wrong layout is off by over 1
-LEAST_CHANGE = 1e-3  # of a logit, by a residual that is not zero
 LOGITS_CASE = "logits, with gaze"
 
 
@@ -76,7 +74,7 @@ class BriefEngine:
         keep: Collection[str] = (),
     ) -> dict[str, Any]:
         """Load, run, forget; see `runtime.engines.engine.Engine`."""
-        outputs = OnnxEngine(self._path).run(inputs, into, keep)
+        outputs = cpu_engine(self._path).run(inputs, into, keep)
         # They lie in the engine's memory, all of which stays for as long as they do.
         return {name: output.copy() for name, output in outputs.items()}
 
@@ -155,21 +153,16 @@ def check_graphs(models: Models, cases: Sequence[GraphCase]) -> Iterator[ParityF
     for case in cases:
         clip, step = case.clip, case.step
         features = models.features(clip.frames)
-        yield figure(names.VJEPA, f"features, {case.name}", features, case.features)
+        manifest, told = models.bundle.manifest, f"features, {case.name}"
+        yield encoder_figure(manifest, names.VJEPA, told, features, case.features)
         visual = models.visual(clip.pair(step))
-        yield figure(names.VISION, f"visual embeddings, {case.name}", visual, case.visual)
+        told = f"visual embeddings, {case.name}"
+        yield encoder_figure(manifest, names.VISION, told, visual, case.visual)
         scene = models.scene(features, step, clip.steps, clip.grid)
         for gaze, encoding in case.gazes.items():
             residuals = models.residuals(scene, encoding)
             told = f"residuals, {gaze}, {case.name}"
-            yield figure(names.GAZE, told, residuals, case.residuals[gaze])
-
-
-def decoder_tolerance(quantization: Quantization) -> float:
-    """How near the logits have to come to PyTorch's over the same weights."""
-    if quantization.accumulation == "int8":
-        return EIGHT_BIT_TOLERANCE
-    return ROUNDED_TOLERANCE if quantization.kind == "int4" else TOLERANCE
+            yield encoder_figure(manifest, names.GAZE, told, residuals, case.residuals[gaze])
 
 
 def check_decoder(models: Models, reference: ReferenceModel) -> Iterator[ParityFigure]:
@@ -177,22 +170,26 @@ def check_decoder(models: Models, reference: ReferenceModel) -> Iterator[ParityF
 
     `reference`: over the weights as the decoder holds them.
     """
-    tolerance = decoder_tolerance(models.bundle.manifest.quantization)
+    tolerance = decoder_tolerance(models.bundle.manifest)
     settings = models.bundle.manifest.settings
     grid = (settings.live_height, settings.live_width)
     clip = random_clip(models, 7, grid, [random_encoding(models, 8), random_encoding(models, 9)])
     steps = reference_steps(reference, clip)
     plain = reference_logits(models, reference, clip, [replace(s, residuals=None) for s in steps])
     gazed = reference_logits(models, reference, clip, steps)
-    without_gaze = engine_logits(models, replace(clip, encodings=(None, None)))
-    with_gaze = engine_logits(models, clip)
+    rows = _kept_modules(models, reference)
+    if models.bundle.manifest.target == "cuda":  # the encoders' 16 bits are compared apart
+        without_gaze = _given_logits(models, clip, steps, None)
+        with_gaze = _given_logits(models, clip, steps, rows)
+    else:
+        without_gaze = engine_logits(models, replace(clip, encodings=(None, None)))
+        with_gaze = engine_logits(models, clip)
     yield figure(names.DECODER, "logits, zero residual", without_gaze, plain, tolerance)
     yield figure(names.DECODER, LOGITS_CASE, with_gaze, gazed, tolerance)
     change = float(np.abs(with_gaze - without_gaze).max())
     yield ParityFigure(
         names.DECODER, "a residual changes the logits", change, LEAST_CHANGE, must_change=True
     )
-    rows = _kept_modules(models, reference)
     if len(rows) == len(reference.resampler.geometry.injected_layers):
         return  # none stands at the last layer
     pruned = [_without_pruned(step, rows) for step in steps]
@@ -241,17 +238,19 @@ def engine_logits(models: Models, clip: Clip) -> NDArray[np.float32]:
     return context.append_text(np.array(clip.text))
 
 
-def figure(
-    graph: str,
-    case: str,
-    ours: NDArray[np.float32],
-    theirs: NDArray[np.float32],
-    tolerance: float = TOLERANCE,
-) -> ParityFigure:
-    """The largest difference, against the tolerance for values of that size."""
-    size = float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64))))
-    difference = float(np.abs(ours - theirs).max())
-    return ParityFigure(graph, case, difference, tolerance * max(1.0, size))
+def _given_logits(
+    models: Models, clip: Clip, steps: Sequence[ReferenceStep], rows: list[int] | None
+) -> NDArray[np.float32]:
+    """The exported decoder over steps that PyTorch encoded; `rows`: the modules it takes."""
+    tokens = clip.grid[0] * clip.grid[1] * clip.steps
+    room = tokens + len(clip.text) + len(models.bundle.manifest.prompt.before_video)
+    context = models.context(clip.grid, room)
+    for step in steps:
+        residuals = None
+        if rows is not None and step.residuals is not None:
+            residuals = step.residuals[rows].numpy()
+        context.append_step(step.visual.numpy(), residuals)
+    return context.append_text(np.array(clip.text))
 
 
 def _kept_modules(models: Models, reference: ReferenceModel) -> list[int]:

@@ -23,7 +23,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from export.graphs.graph_writer import tensor_info
 from export.graphs.weights import RoundedWeights
-from export.parity.graphs import LEAST_CHANGE, decoder_tolerance, figure
+from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, figure
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle
@@ -43,7 +43,7 @@ def check_layers(
     """
     config = deepcopy(config)
     config._attn_implementation = "eager"
-    tolerance = decoder_tolerance(bundle.manifest.quantization)
+    tolerance = decoder_tolerance(bundle.manifest)
     graph = onnx.load(bundle.graph_path(names.DECODER), load_external_data=False)
     hidden = (
         np.random.default_rng(5).normal(size=(1, TOKENS, config.hidden_size)).astype(np.float32)
@@ -128,8 +128,12 @@ def _run_cut(
 ) -> dict[str, NDArray[np.float32]]:
     """Run one layer: its stream comes in as the sum of the layer before's two tensors."""
     shape = bundle.manifest.geometry.decoder
-    cos, sin = rotary_rows(shape, text_positions(0, TOKENS))
-    empty = np.zeros((1, shape.kv_heads, TOKENS, shape.head_dim), np.float32)
+    kinds = {spec.name: spec.type for spec in bundle.manifest.graphs[names.DECODER].inputs}
+    cos, sin = (
+        rows.astype(kinds[names.ROTARY_COS])
+        for rows in rotary_rows(shape, text_positions(0, TOKENS))
+    )
+    empty = np.zeros((1, shape.kv_heads, TOKENS, shape.head_dim), kinds[names.past_key(layer)])
     entry = {names.EMBEDDINGS: hidden}
     if layer:
         entry = {f"mid.{layer - 1}": hidden, f"branch.{layer - 1}": np.zeros_like(hidden)}

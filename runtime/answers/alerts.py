@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from devices.clock import NANOSECONDS
@@ -25,6 +26,34 @@ class AlertRule:
     interval: float = 3.0
 
 
+class StandingAlerts:
+    """The alerts that stand now, in the order in which they were added; safe between threads."""
+
+    def __init__(self, alerts: Iterable[StandingAlert] = ()) -> None:
+        self._alerts = tuple(alerts)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[StandingAlert]:
+        """Those that stand at this moment, whatever is added or removed meanwhile."""
+        return iter(self._alerts)
+
+    def __len__(self) -> int:
+        return len(self._alerts)
+
+    def add(self, alert: StandingAlert) -> None:
+        """From the next step on it is judged, in place of one with the same text."""
+        with self._lock:
+            self._alerts = (*(each for each in self._alerts if each.text != alert.text), alert)
+
+    def remove(self, text: str) -> bool:
+        """It is judged no more; whether it stood."""
+        with self._lock:
+            kept = tuple(each for each in self._alerts if each.text != text)
+            stood = len(kept) < len(self._alerts)
+            self._alerts = kept
+            return stood
+
+
 class StandingAlert:
     """One alert and whether it is armed.
 
@@ -37,7 +66,7 @@ class StandingAlert:
         self.text = text
         self.question: Question = alert_question(text)
         self._truth = truth
-        self._rule = rule
+        self.rule = rule
         self._armed = True
         self._raised_at: int | None = None
 
@@ -54,14 +83,14 @@ class StandingAlert:
         """
         if math.isnan(probability):
             return False
-        if probability <= self._rule.release:
+        if probability <= self.rule.release:
             self._armed = True
-        if not self._armed or probability < self._rule.threshold or self._is_recent(moment):
+        if not self._armed or probability < self.rule.threshold or self._is_recent(moment):
             return False
         self._armed = False
         self._raised_at = moment
         return True
 
     def _is_recent(self, moment: int) -> bool:
-        interval = round(self._rule.interval * NANOSECONDS)
+        interval = round(self.rule.interval * NANOSECONDS)
         return self._raised_at is not None and moment - self._raised_at < interval

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runtime.answers.record import Record
+from runtime.answers.questions import Ticket
+from runtime.answers.record import AnswerRecord, Record
+from runtime.stream.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,33 @@ class Piece:
     text: str
 
 
-News = Record | Notice | Piece
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A step was encoded. `counts`: it goes into a context; else it was only the newest to see."""
+
+    step: Step
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A standing alert was judged at `at` (Unix ns): the probability of Yes."""
+
+    alert: str
+    at: int
+    probability: float
+    raised: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """The answer that `ticket` waits for; its record is told before."""
+
+    ticket: Ticket
+    record: AnswerRecord
+
+
+News = Record | Notice | Piece | Seen | Judgement | Answered
 Listener = Callable[[News], None]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,27 @@ from runtime.stopwatch import Stopwatch
 ALERT_SUFFIX = " Based on the video so far, should the alert be triggered?"
 YES_NO = ("Yes", "No")
 HALTED = "the run was ended before the answer was complete"
+WITHDRAWN = "whoever asked has left before the answer was complete"
 QUESTION_TOKENS = 512  # room for a question's text in every context
 QUESTION_CHARACTERS = 64 * QUESTION_TOKENS  # more are not even brought to tokens
 INCOMPLETE = "\ufffd"  # how a character decodes of which a part is still to come
 LETTERS = "ABCDEFGH"
+
+
+class Ticket:
+    """Ties a question to whoever waits for its answer, and may leave before it comes.
+
+    `on_piece` hears of free text as it is generated. It is called in the decoder's thread and must
+    return at once.
+    """
+
+    def __init__(self, on_piece: Callable[[str], None] = lambda piece: None) -> None:
+        self.on_piece = on_piece
+        self.is_withdrawn = False
+
+    def withdraw(self) -> None:
+        """Nobody waits any more: the answer ends with the running graph. Any thread may say so."""
+        self.is_withdrawn = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +51,15 @@ class Question:
     """What is asked. Without `options` the answer is free text. `truth`: the right one, if known.
 
     `letters`: how many letters the arg-max runs over; None for as many as there are options.
+    `compares`: whether the same steps are asked without gaze as well. `ticket`: of whoever waits.
     """
 
     text: str
     options: tuple[str, ...] = ()
     truth: str | None = None
     letters: int | None = None
+    compares: bool = False
+    ticket: Ticket | None = field(default=None, compare=False)
 
     def prompt(self) -> str:
         """The text of the user's turn."""
@@ -138,28 +158,26 @@ class Asker:
         Raises QuestionError for a question that can't be asked, or not any more.
         """
         self.check(question)
-        self._go_on()
+        self._go_on(question)
         mark = context.mark()
         try:
             with watch.stage("question"):
                 logits = context.append_text(self.tokens(question))
             if question.options:
                 return self._choose(question, logits, watch)
-            return self._generate(context, logits, watch, on_text)
+            return self._generate(question, context, logits, watch, on_text)
         finally:
             context.rewind(mark)
 
     def _choose(self, question: Question, logits: NDArray[np.float32], watch: Stopwatch) -> Answer:
         letters = LETTERS[: question.letters or len(question.options)]
-        scores = logits[[self._prompt.letters[letter] for letter in letters]].astype(np.float64)
-        weights = np.exp(scores - scores.max())
-        shares = weights / weights.sum()
-        best = letters[int(scores.argmax())]
+        shares = letter_shares(logits, self._prompt, len(letters))
         chances = {letter: float(share) for letter, share in zip(letters, shares, strict=True)}
-        return Answer(best, chances, watch.elapsed_ms)
+        return Answer(letters[int(shares.argmax())], chances, watch.elapsed_ms)
 
     def _generate(
         self,
+        question: Question,
         context: Context,
         logits: NDArray[np.float32],
         watch: Stopwatch,
@@ -178,7 +196,7 @@ class Asker:
                 shown = text
             if context.room == 0:
                 break
-            self._go_on()
+            self._go_on(question)
             with watch.stage("decode"):
                 logits = context.append_text(np.array([token], np.int64))
         text = self._tokenizer.decode(chosen)
@@ -186,9 +204,20 @@ class Asker:
             on_text(text[len(shown) :])
         return Answer(text, None, first_at)
 
-    def _go_on(self) -> None:
+    def _go_on(self, question: Question) -> None:
         if self._halted:
             raise QuestionError(HALTED)
+        if question.ticket is not None and question.ticket.is_withdrawn:
+            raise QuestionError(WITHDRAWN)
+
+
+def letter_shares(
+    logits: NDArray[np.float32], prompt: PromptPieces, count: int
+) -> NDArray[np.float64]:
+    """The probabilities of the first `count` letters among them: (count,), of (vocabulary,)."""
+    scores = logits[[prompt.letters[letter] for letter in LETTERS[:count]]].astype(np.float64)
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
 
 
 def lettered(options: Sequence[str]) -> tuple[str, ...]:

@@ -57,6 +57,14 @@ class StreamFact:
 
 
 @dataclass(frozen=True, slots=True)
+class WithoutGaze:
+    """What the same steps are answered where no residual is added."""
+
+    answer: str
+    probabilities: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """An answer and everything about its time."""
 
@@ -81,6 +89,7 @@ class AnswerRecord:
     bundle: str
     engine: str
     note: str | None = None
+    without_gaze: WithoutGaze | None = None
     kind: Literal["answer", "alert"] = "answer"
 
 
@@ -198,6 +207,7 @@ def answer_record(
     frames: StreamFact,
     gaze: StreamFact,
     note: str | None = None,
+    without_gaze: Answer | None = None,
 ) -> AnswerRecord:
     """The record of a question asked at `moment` (Unix ns) about `steps`."""
     frame_at = steps[-1].frames[1] if steps else None
@@ -227,6 +237,9 @@ def answer_record(
         bundle=conditions.bundle,
         engine=conditions.engine,
         note=note,
+        without_gaze=WithoutGaze(without_gaze.text, without_gaze.probabilities)
+        if without_gaze
+        else None,
     )
 
 

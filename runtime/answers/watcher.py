@@ -21,11 +21,15 @@ CLOSED = "what was remembered computed to no number: answered from what was seen
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer and the steps it rests on. `note`: what a person should know about these."""
+    """An answer and the steps it rests on. `note`: what a person should know about these.
+
+    `without_gaze`: what the same steps are answered without gaze, where that was asked as well.
+    """
 
     answer: Answer
     steps: tuple[StepFact, ...]
     note: str | None = None
+    without_gaze: Answer | None = None
 
 
 class Watcher:
@@ -41,14 +45,16 @@ class Watcher:
         window: int,
         on_text: Callable[[str], None] = lambda piece: None,
         contexts: int = MOST_CONTEXTS,
+        compares: bool = False,
     ) -> None:
+        """`compares`: whether questions may be asked without gaze as well: takes some memory."""
         manifest = models.bundle.manifest
         # One step more than the window: the tail step of a question.
         tokens = (window + 1) * grid[0] * grid[1] + QUESTION_TOKENS
         capacity = len(manifest.prompt.before_video) + tokens + manifest.settings.max_new_tokens
         self.asker = Asker(models.bundle)
         self._on_text = on_text
-        self._pool = ContextPool(lambda: models.context(grid, capacity), window, contexts)
+        self._pool = ContextPool(lambda: models.context(grid, capacity), window, contexts, compares)
 
     @property
     def newest(self) -> StepFact | None:
@@ -88,26 +94,57 @@ class Watcher:
             self._pool.discard(longest)
             note = CLOSED
 
+    def ask_apart(self, question: Question, steps: Sequence[Step], watch: Stopwatch) -> Reply:
+        """Answer about these steps alone, beside the stream. Raises QuestionError where not."""
+        held = self._pool.fresh()
+        try:
+            with watch.stage("prefill"):
+                for step in steps:
+                    held.append(step)
+            return self._reply(question, held, watch, None)
+        except NotFiniteError as error:
+            raise QuestionError(NO_NUMBERS) from error
+        finally:
+            self._pool.release(held)
+
     def _replies(
         self, questions: Sequence[Question], tail: Step | None, watch: Stopwatch, note: str | None
     ) -> list[Reply]:
-        replies = []
+        with self._tailed(tail, watch) as held:
+            return [self._reply(question, held, watch, note) for question in questions]
+
+    def _reply(
+        self, question: Question, held: OpenContext, watch: Stopwatch, note: str | None
+    ) -> Reply:
         said: list[str] = []
 
         def say(piece: str) -> None:
             said.append(piece)
             self._on_text(piece)
+            if question.ticket is not None:
+                question.ticket.on_piece(piece)
 
-        with self._tailed(tail, watch) as held:
-            for question in questions:
-                try:
-                    answer = self.asker.ask(question, held.context, watch, say)
-                except NotFiniteError as error:
-                    if said:  # what a person has read can't be taken back
-                        raise QuestionError(BROKEN_OFF) from error
-                    raise
-                replies.append(Reply(answer, tuple(held.facts), note))
-        return replies
+        try:
+            answer = self.asker.ask(question, held.context, watch, say)
+        except NotFiniteError as error:
+            if said:  # what a person has read can't be taken back
+                raise QuestionError(BROKEN_OFF) from error
+            raise
+        without = (
+            self._without_gaze(question, held, watch) if question.compares and held.seen else None
+        )
+        return Reply(answer, tuple(held.facts), note, without)
+
+    def _without_gaze(self, question: Question, held: OpenContext, watch: Stopwatch) -> Answer:
+        """The same question about the same frames, prefilled anew without residuals."""
+        bare = self._pool.fresh()
+        try:
+            with watch.stage("prefill without gaze"):
+                for visual in held.seen or ():
+                    bare.context.append_step(visual, None)
+            return self.asker.ask(question, bare.context, Stopwatch())
+        finally:
+            self._pool.release(bare)
 
     @contextmanager
     def _tailed(self, tail: Step | None, watch: Stopwatch) -> Iterator[OpenContext]:
@@ -128,6 +165,6 @@ class Watcher:
             raise
         finally:
             held.context.rewind(mark)
-            del held.facts[count:]
+            held.forget(count)
             if longest is None and sound:
                 self._pool.release(held)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+Target = Literal["cuda", "cpu"]
+EncoderType = Literal["float32", "fp16", "bf16"]
 QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
 Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
@@ -47,7 +49,7 @@ VISION_SIN = "vision_sin"
 VISUAL_EMBEDDINGS = "visual_embeddings"  # (H*W, D)
 # decoder
 EMBEDDINGS = "embeddings"  # (1, tokens, D)
-ROTARY_COS = "rotary_cos"  # (capacity, head_dim / 2): row i belongs to token i of the context
+ROTARY_COS = "rotary_cos"  # (capacity, head_dim / 2), of the type of keys: row i is token i's
 ROTARY_SIN = "rotary_sin"
 ROWS = "rows"  # (wanted,) int64: the tokens of this run whose logits are wanted
 LAST_POSITION = "last_position"  # (1,) int32: index in the context of the run's last token
@@ -267,7 +269,10 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`bundle.json`."""
+    """`bundle.json`. `target`: what its types were chosen for; `encoders`: theirs, by graph.
+
+    `host_nodes`: by graph, the nodes that stay on the CPU by design where a GPU runs the rest.
+    """
 
     format: int
     name: str
@@ -276,6 +281,9 @@ class Manifest:
     positions: PositionRule
     prompt: PromptPieces
     settings: Settings
+    target: Target
+    encoders: dict[str, EncoderType]
+    host_nodes: dict[str, tuple[str, ...]]
     quantization: Quantization
     provenance: Provenance
     parity: tuple[ParityFigure, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Geometry, TensorSpec
 
-FLOATS = ("float32", "float16")  # what keys, values and residuals may be kept in
+FLOATS = ("float32", "float16")  # what keys, values and rotary rows may be kept in
 Axis = int | None  # None: it varies, and has a word in the graph
 
 
@@ -155,8 +155,8 @@ def _decoder(geometry: Geometry) -> ExpectedSignature:
     return ExpectedSignature(
         {
             names.EMBEDDINGS: _float32(1, None, shape.width),
-            names.ROTARY_COS: _float32(None, shape.head_dim // 2),
-            names.ROTARY_SIN: _float32(None, shape.head_dim // 2),
+            names.ROTARY_COS: _floats(None, shape.head_dim // 2),
+            names.ROTARY_SIN: _floats(None, shape.head_dim // 2),
             names.ROWS: _int64(None),
             names.LAST_POSITION: _int32(1),
             names.TOTAL_LENGTH: _int32(),

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
+from runtime.engines.cuda import (
+    UNLIMITED,
+    CudaEngine,
+    CudaSettings,
+    GraphRules,
+    refuse_other_target,
+    try_cuda,
+)
 from runtime.engines.engine import PROVIDERS, Engine, OnnxEngine, onnxruntime_module
 from runtime.engines.gpu import Gpu, find_gpu
 from runtime.engines.shape_profiles import shape_profiles
 from runtime.engines.store import EngineStore, Target
 from runtime.engines.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
-from runtime.engines.tensors import CUDA, HOST
 from runtime.errors import EngineError
 
 EngineKind = Literal["tensorrt", "cuda", "cpu"]
@@ -23,11 +31,15 @@ IN_TENSORRT = (VJEPA, SCENE, GAZE, VISION)
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to run on. `tensorrt`: installed flavours and their versions."""
+    """What there is to run on. `tensorrt`: installed flavours and their versions.
+
+    `trial`: raises EngineError with the reason if a bundle's session can't be opened on CUDA.
+    """
 
     gpu: Gpu | None
     providers: tuple[str, ...]
     tensorrt: dict[str, str]
+    trial: Callable[[Bundle, CudaSettings], None] = field(default=try_cuda, compare=False)
 
     @classmethod
     def here(cls) -> Machine:
@@ -61,6 +73,7 @@ class EngineChoice:
     profile: str = "live"
     built: tuple[tuple[str, Path], ...] = ()
     threads: int = 0
+    cuda: CudaSettings = UNLIMITED
 
     def load(self, path: Path) -> Engine:
         """Load the graph at `path` of the bundle."""
@@ -69,7 +82,11 @@ class EngineChoice:
                 profiles = {p.name: p for p in shape_profiles(self.bundle.manifest, graph)}
                 library = tensorrt_module(self.flavour)
                 return TensorRTEngine(library, engine, profiles[self.profile])
-        return OnnxEngine(path, self.threads, HOST if self.kind == "cpu" else CUDA)
+        if self.kind == "cpu":
+            return OnnxEngine(path, self.threads)
+        manifest = self.bundle.manifest
+        graph = next(name for name, spec in manifest.graphs.items() if spec.file == path.name)
+        return CudaEngine(path, GraphRules.of(manifest, graph), self.cuda)
 
     @property
     def line(self) -> str:
@@ -78,30 +95,53 @@ class EngineChoice:
 
 
 def choose_engine(
-    asked: Asked, bundle: Bundle, machine: Machine, profile: str = "live", threads: int = 0
+    asked: Asked,
+    bundle: Bundle,
+    machine: Machine,
+    profile: str = "live",
+    threads: int = 0,
+    cuda: CudaSettings = UNLIMITED,
 ) -> EngineChoice:
     """Choose by what is there, or check what was asked for.
 
     `profile`: of the shapes that will be run. Raises EngineError if `asked` can't be had.
     """
     if asked == "cpu":
-        return EngineChoice("cpu", "asked for", bundle, threads=threads)
+        return _on_cpu("asked for", bundle, threads)
     missing = machine.cuda_missing
-    if missing:
-        if asked == "auto":
-            return EngineChoice("cpu", missing, bundle, threads=threads)
+    if missing and asked != "auto":
         raise EngineError(f"--engine {asked}: {missing}: run with --engine cpu")
+    if not missing:
+        try:
+            refuse_other_target(bundle.manifest)
+            machine.trial(bundle, cuda)
+        except EngineError as error:
+            if asked != "auto":
+                raise
+            missing = str(error)
+    if missing:
+        return _on_cpu(missing, bundle, threads)
     gpu = f"{machine.gpu.name}, compute capability {machine.gpu.capability}"
     if asked == "cuda":
-        return EngineChoice("cuda", f"asked for; {gpu}", bundle, threads=threads)
+        return EngineChoice("cuda", f"asked for; {gpu}", bundle, threads=threads, cuda=cuda)
     try:
         flavour, built = _built_engines(bundle, machine, profile)
     except EngineError as error:
         if asked == "tensorrt":
             raise
-        return EngineChoice("cuda", f"{gpu}; {error}", bundle, threads=threads)
+        return EngineChoice("cuda", f"{gpu}; {error}", bundle, threads=threads, cuda=cuda)
     reason = f"{flavour} {machine.tensorrt[flavour]} on {gpu}; decoder in CUDA"
-    return EngineChoice("tensorrt", reason, bundle, flavour, profile, built, threads)
+    return EngineChoice("tensorrt", reason, bundle, flavour, profile, built, threads, cuda)
+
+
+def _on_cpu(reason: str, bundle: Bundle, threads: int) -> EngineChoice:
+    """The CPU, unless the bundle holds what a CPU has no kernels for."""
+    if "bf16" in bundle.manifest.encoders.values():
+        raise EngineError(
+            f"no engine for this bundle ({reason}): it was exported for CUDA, and a CPU has no "
+            "kernel for its bfloat16 vision tower: export it with --target cpu"
+        )
+    return EngineChoice("cpu", reason, bundle, threads=threads)
 
 
 def _built_engines(

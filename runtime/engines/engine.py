@@ -49,18 +49,29 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """A graph in ONNX Runtime, on the CPU or on a CUDA device."""
+    """A graph in ONNX Runtime on the CPU, or in a session on another device."""
 
     def __init__(
-        self, path: Path, threads: int = 0, place: Place = HOST, packed: bool = True
+        self,
+        path: Path,
+        threads: int = 0,
+        place: Place = HOST,
+        packed: bool = True,
+        session: Any = None,  # noqa: ANN401 - an InferenceSession
     ) -> None:
         """Load the graph at `path`; `threads` per operator, 0 for all cores.
 
-        `packed`: weights are laid out anew for speed, beside those in the file.
+        `packed`: weights are laid out anew for speed, beside those in the file. `session`: one of
+        this graph that is open already.
         Raises EngineError if ONNX Runtime is missing, can't use the device or refuses the graph.
         """
         self._onnxruntime = onnxruntime_module()
         self._place = place
+        self._session = session or self._open(path, threads, packed)
+        self.name = f"onnxruntime {self._onnxruntime.__version__} {place.kind}"
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def _open(self, path: Path, threads: int, packed: bool) -> Any:  # noqa: ANN401
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -69,19 +80,12 @@ class OnnxEngine:
         if not packed:
             options.add_session_config_entry("session.disable_prepacking", "1")
         try:
-            self._session = self._onnxruntime.InferenceSession(
-                str(path), options, providers=_providers(place)
+            return self._onnxruntime.InferenceSession(
+                str(path), options, providers=[PROVIDERS["cpu"]]
             )
         except Exception as error:
             reason = printable(str(error).partition("\n")[0], LONGEST_REASON)
             raise EngineError(f"ONNX Runtime can't load {path.name}: {reason}") from error
-        if PROVIDERS[place.kind] not in self._session.get_providers():
-            raise EngineError(
-                f"ONNX Runtime can't use {place.kind} here: install the extra 'gpu' and its CUDA "
-                "libraries, or run with --engine cpu"
-            )
-        self.name = f"onnxruntime {self._onnxruntime.__version__} {place.kind}"
-        self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(
         self,
@@ -121,12 +125,6 @@ def _bind(bind: Callable[..., None], name: str, tensor: DeviceTensor) -> None:
     """By its address: a tensor may be seen under another shape than it was made with."""
     place = tensor.place
     bind(name, place.kind, place.index, tensor.dtype.type, tensor.shape, tensor.pointer)
-
-
-def _providers(place: Place) -> list[Any]:
-    if place.kind == "cpu":
-        return [PROVIDERS["cpu"]]
-    return [(PROVIDERS[place.kind], {"device_id": place.index}), PROVIDERS["cpu"]]
 
 
 def onnxruntime_module() -> ModuleType:

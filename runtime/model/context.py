@@ -52,9 +52,9 @@ class Context:
         self._embeddings = embeddings
         self._grid = grid
         self._capacity = capacity
-        self._cos = np.ones((capacity, shape.head_dim // 2), np.float32)
-        self._sin = np.zeros_like(self._cos)
         types = {spec.name: spec.type for spec in manifest.graphs[names.DECODER].inputs}
+        self._cos = np.ones((capacity, shape.head_dim // 2), types[names.ROTARY_COS])
+        self._sin = np.zeros((capacity, shape.head_dim // 2), types[names.ROTARY_SIN])
         injected = len(manifest.geometry.resampler.injected_layers)
         self._zero_residual = decoder.buffer((injected, 1, shape.width), types[names.RESIDUALS])
         buffer = (1, shape.kv_heads, capacity, shape.head_dim)

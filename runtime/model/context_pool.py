@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from runtime.engines.tensors import Tensor
 from runtime.model.context import Context
 from runtime.stream.steps import Step, StepFact
 
@@ -17,25 +18,44 @@ MOST_CONTEXTS = 2
 
 @dataclass(slots=True)
 class OpenContext:
-    """A context and the facts of the steps it holds, in order."""
+    """A context and the facts of the steps it holds, in order.
+
+    `seen`: their visual embeddings (H*W, D), shared between contexts; None where not kept.
+    """
 
     context: Context
     facts: list[StepFact] = field(default_factory=list)
+    seen: list[Tensor] | None = None
 
     def append(self, step: Step) -> None:
         """Prefill a step."""
         self.context.append_step(step.visual, step.residuals)
         self.facts.append(StepFact.of(step.plan))
+        if self.seen is not None:
+            self.seen.append(step.visual)
+
+    def forget(self, count: int) -> None:
+        """Only the first `count` steps are held any more; the context was rewound."""
+        del self.facts[count:]
+        if self.seen is not None:
+            del self.seen[count:]
 
 
 class ContextPool:
     """The open contexts of one stream, at most `most` at a time.
 
     `window` is the number of steps that a context holds when it is full. Buffers of closed contexts
-    are used again.
+    are used again. `keeps`: whether contexts keep the visual embeddings of their steps.
     """
 
-    def __init__(self, make: Callable[[], Context], window: int, most: int = MOST_CONTEXTS) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Context],
+        window: int,
+        most: int = MOST_CONTEXTS,
+        keeps: bool = False,
+    ) -> None:
+        self._keeps = keeps
         self._make = make
         self._window = window
         self._every = -(-window // most)
@@ -71,7 +91,8 @@ class ContextPool:
 
     def fresh(self) -> OpenContext:
         """An empty context that is not among those being filled."""
-        return OpenContext(self._free.pop() if self._free else self._make())
+        context = self._free.pop() if self._free else self._make()
+        return OpenContext(context, seen=[] if self._keeps else None)
 
     def release(self, context: OpenContext) -> None:
         """Take back what `fresh` gave."""

@@ -74,6 +74,15 @@ class Encoder:
             del self._kept[plan.pair.key]
             raise
 
+    def encode_apart(self, plan: StepPlan, watch: Stopwatch) -> Step:
+        """Encode a step that is not of this stream; what is kept of the stream stays."""
+        pair, newest = self._encode(plan.pair, watch), self._newest
+        try:
+            self._newest = None
+            return Step(plan, pair.visual, self._residuals(pair, plan, watch))
+        finally:
+            self._newest = newest
+
     def encode_pair(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
         """Everything that can be computed of a pair of frames before gaze is known."""
         if pair.key not in self._kept:

@@ -7,7 +7,7 @@ how often the device is looked at changes when work arises, never what it is.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, replace
 
 from devices.device import Delivery
@@ -21,16 +21,21 @@ from runtime.stream.steps import StepPlan, StepPlanner
 
 @dataclass(frozen=True, slots=True)
 class DueQuestion:
-    """A question and the moment at which it is asked, Unix ns."""
+    """A question and the moment at which it is asked, Unix ns.
+
+    `pictures`: steps of their own that it is about; none where it is about the stream.
+    """
 
     question: Question
     moment: int
+    pictures: tuple[StepPlan, ...] = ()
 
 
 class Capture:
     """Turns deliveries into work. One thread calls it.
 
-    `glances`: whether confirmed fixations are of interest, because alerts stand. `known`: makes a
+    `glances`: whether confirmed fixations are of interest, because alerts stand; or the alerts,
+    while any stand. `known`: makes a
     question of one that the source asks itself; None leaves those out. `on_asked` hears of each
     question that a person asked, as soon as it is known here.
     """
@@ -39,7 +44,7 @@ class Capture:
         self,
         planner: StepPlanner,
         due: Sequence[DueQuestion],
-        glances: bool,
+        glances: bool | Sized,
         known: Callable[[KnownQuestion], Question] | None = None,
         on_asked: Callable[[DueQuestion], None] = lambda due: None,
     ) -> None:
@@ -116,6 +121,8 @@ class Capture:
     def _question(self, due: DueQuestion, tail: StepPlan | None, now: int) -> QuestionWork:
         note = circumstances(tail, due.moment, self._planner.start, self._planner.interval)
         watch = Stopwatch(spent={DELIVERY: now - due.moment})
+        if due.pictures:
+            return QuestionWork(due.question, due.moment, None, None, watch, due.pictures)
         return QuestionWork(due.question, due.moment, tail, note, watch)
 
     def _steps(self, until: int) -> list[Work]:

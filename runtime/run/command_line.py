@@ -15,6 +15,7 @@ from runtime.answers.questions import Question
 
 MINI = Path(__file__).parents[1] / "mini"  # the bundle that is shipped
 SYNTHETIC = "synthetic"
+SERVED_AT = "127.0.0.1:8765"
 SYNTHETIC_SECONDS = 30.0  # of a synthetic wearer, who would never end
 WINDOW = numbers.number(0, 3600, above=True)  # seconds
 RATE = numbers.number(0, 240, above=True)  # frames per second; no scene camera has more
@@ -70,6 +71,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default="auto",
         help="what runs the bundle (default: the first of these that is there)",
     )
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        const=SERVED_AT,
+        metavar="HOST:PORT",
+        help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
+    )
+    parser.add_argument("--no-serve", action="store_true", help="serve nothing")
+    parser.add_argument(
+        "--gpu-memory",
+        type=numbers.number(0.01),
+        metavar="GIB",
+        help="most that each graph takes on CUDA beside its weights (default: no limit)",
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="append JSON lines here")
     parser.add_argument(
         "--session", type=Path, metavar="DIR", help="save all that is received in a new folder"
@@ -87,11 +102,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="GIB",
         help="its size at most",
     )
+    _add_diary(parser.add_argument_group("diary"))
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
         options.seconds = SYNTHETIC_SECONDS
     if options.seconds == math.inf:
         options.seconds = None
+    options.chose_address = options.serve is not None
+    if options.chose_address and (options.fast or options.protocol == "released"):
+        parser.error("--serve shows a run in real time, under --protocol causal")
+    if options.chose_address and options.no_serve:
+        parser.error("--serve and --no-serve: choose one")
+    is_demo = options.device == SYNTHETIC and not (options.fast or options.ask)
+    if is_demo and not options.no_serve and not options.chose_address:
+        options.serve = SERVED_AT
     return options
 
 
@@ -185,6 +209,21 @@ def _add_questions(group: argparse._ArgumentGroup) -> None:
         type=numbers.number(0, numbers.MOST_SECONDS),
         default=3.0,
         metavar="SECONDS",
+    )
+
+
+def _add_diary(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--diary", type=Path, metavar="FILE", help="keep what is looked at, to be asked later"
+    )
+    group.add_argument("--diary-things", metavar="LIST", help="to choose from; else in free text")
+    group.add_argument("--diary-pictures", choices=("yes", "no"), default="yes")
+    group.add_argument(
+        "--diary-limit",
+        type=numbers.number(4, 1 << 20),
+        default=1024.0,
+        metavar="MIB",
+        help="its size at most (default 1024); the oldest pictures go first",
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import Delivery, Device
 from runtime.answers.alerts import StandingAlert
+from runtime.answers.aside import Aside, NothingAside
 from runtime.answers.record import Conditions
 from runtime.answers.watcher import Watcher
 from runtime.model.encoder import Encoder
@@ -41,23 +42,25 @@ class LiveLoop:
         self,
         device: Device,
         stages: Stages,
-        alerts: Sequence[StandingAlert],
+        alerts: Iterable[StandingAlert],
         conditions: Conditions,
         reporter: Reporter,
         stays: bool,
         eager: bool,
         on_delivery: Callable[[Delivery, int], None] = lambda delivery, now: None,
+        aside: Aside | None = None,
     ) -> None:
         """`stays`: whether to go on when every question is answered, until the device ends.
 
         `eager`: whether to encode the newest frames with the newest gaze whenever there is time, so
         that a question finds them encoded. `on_delivery` hears of all that the device delivers, and
-        when (Unix ns).
+        when (Unix ns). `aside`: what is done when nothing waits for the decoder.
         """
         self._device = device
         self._capture = stages.capture
         self._encoding = Encoding(stages.encoder, reporter, device.clock)
-        self._decoding = Decoding(stages.watcher, alerts, conditions, reporter, device.clock)
+        told = conditions, reporter, device.clock, aside or NothingAside()
+        self._decoding = Decoding(stages.watcher, alerts, *told)
         self._reporter = reporter
         self._stays = stays
         self._eager = eager
@@ -135,9 +138,11 @@ class LiveLoop:
     def _work_once(self) -> bool:
         """Do one thing that waits; whether there was any."""
         taken = self._inbox.take(timeout=0.0)
-        if taken is not None and (encoded := self._encoding.work(taken)) is not None:
+        if taken is None:
+            return self._decoding.idle()
+        if (encoded := self._encoding.work(taken)) is not None:
             self._decoding.work(encoded)
-        return taken is not None
+        return True
 
     def _encode_all(self) -> None:
         while (taken := self._inbox.take(timeout=None)) is not None:
@@ -147,8 +152,14 @@ class LiveLoop:
         self._outbox.put(None)
 
     def _decode_all(self) -> None:
-        while (encoded := self._outbox.get()) is not None:
+        while (encoded := self._next_encoded()) is not None:
             self._decoding.work(encoded)
+
+    def _next_encoded(self) -> Encoded | None:
+        """Wait for it; what is done beside fills the time, one run of a graph after the other."""
+        while self._outbox.empty() and self._decoding.idle():
+            pass
+        return self._outbox.get()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:

@@ -12,7 +12,8 @@ from devices.clock import NANOSECONDS
 from devices.device import Delivery, DeviceCounts, UnbalancedAccounts
 from devices.mailbox import ENDED
 from devices.samples import GazeSample, SceneFrame
-from runtime.answers.listeners import Listeners
+from runtime.answers.listeners import Answered, Judgement, Listeners, Seen
+from runtime.answers.questions import Ticket
 from runtime.answers.record import (
     NANOSECONDS_PER_MILLISECOND,
     AnswerRecord,
@@ -28,7 +29,7 @@ from runtime.run.stage_times import StageTimes
 from runtime.run.work import EncoderQueue
 from runtime.stopwatch import Stopwatch
 from runtime.stream.gaze_timeline import GazeTimeline
-from runtime.stream.steps import StepPlan
+from runtime.stream.steps import Step, StepPlan
 
 SECOND = NANOSECONDS
 RECENT = 512  # frames whose fate may still change
@@ -132,6 +133,16 @@ class Reporter:
         with self._lock:
             self._ledger.encode(captured_at)
 
+    def seen(self, step: Step, counts: bool) -> None:
+        """A step is encoded; `counts`: it goes into a context."""
+        with self._lock:
+            self._listeners.tell(Seen(step, counts))
+
+    def judged(self, judgement: Judgement) -> None:
+        """A standing alert was judged."""
+        with self._lock:
+            self._listeners.tell(judgement)
+
     def kept_up(self, plan: StepPlan, now: int) -> None:
         """A step, or what was newest, is encoded at `now` (Unix ns): how old was its frame?
 
@@ -161,8 +172,8 @@ class Reporter:
             self._tally.steps_left_out += 1
             self._listeners.notice(f"a step is left out: {reason}")
 
-    def answered(self, record: AnswerRecord) -> None:
-        """A question was answered."""
+    def answered(self, record: AnswerRecord, ticket: Ticket | None = None) -> None:
+        """A question was answered; `ticket`: of whoever waits for it."""
         with self._lock:
             self._tally.answers += 1
             if record.truth is not None:
@@ -171,6 +182,8 @@ class Reporter:
             if record.ttft_ms is not None:
                 self._times.add({"time to first token": record.ttft_ms})
             self._listeners.tell(record)
+            if ticket is not None:
+                self._listeners.tell(Answered(ticket, record))
 
     def raised(self, alert: str, judgement: AnswerRecord, plan: StepPlan, now: int) -> None:
         """An alert was raised at `now` (Unix ns), by what `plan` shows."""

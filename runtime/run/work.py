@@ -26,7 +26,8 @@ class StepWork:
 class QuestionWork:
     """A question asked at `moment` (Unix ns), with the tail step of that moment, if any.
 
-    `note`: what a person should know about that moment.
+    `note`: what a person should know about that moment. `pictures`: what it is about, where that
+    is not the stream.
     """
 
     question: Question
@@ -34,6 +35,7 @@ class QuestionWork:
     tail: StepPlan | None
     note: str | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
+    pictures: tuple[StepPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +54,13 @@ Work = StepWork | QuestionWork | GlanceWork
 class Encoded:
     """Work whose step is encoded; `step` is None where the context shows it already.
 
-    `note`: why it is None where it should not be.
+    `note`: why it is None where it should not be. `pictures`: the steps of a question about some.
     """
 
     work: Work
     step: Step | None
     note: str | None = None
+    pictures: tuple[Step, ...] = ()
 
 
 class EncoderQueue:

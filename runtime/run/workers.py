@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from devices.clock import Clock
 from runtime.answers.alerts import YES, StandingAlert
-from runtime.answers.questions import HALTED
+from runtime.answers.aside import Aside
+from runtime.answers.listeners import Judgement
+from runtime.answers.questions import HALTED, Answer
 from runtime.answers.record import Conditions, answer_record
 from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.errors import NotFiniteError, QuestionError
@@ -41,7 +43,7 @@ class Encoding:
     def _work(self, taken: Work | StepPlan) -> Encoded | None:
         if isinstance(taken, StepPlan):
             watch = Stopwatch()
-            self._encoded(taken, watch)
+            self._reporter.seen(self._encoded(taken, watch), counts=False)
             self._reporter.kept_up(taken, self._clock.now())
             self._reporter.spent(watch)
             return None
@@ -49,7 +51,11 @@ class Encoding:
             step = self._encoded(taken.plan, taken.watch)
             self._reporter.kept_up(taken.plan, self._clock.now())
             self._shown = StepFact.of(taken.plan)
+            self._reporter.seen(step, counts=True)
             return Encoded(taken, step)
+        if isinstance(taken, QuestionWork) and taken.pictures and not self._halted:
+            encode, watch = self._encoder.encode_apart, taken.watch
+            return Encoded(taken, None, pictures=tuple(encode(p, watch) for p in taken.pictures))
         return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
 
     def _left_out(self, taken: Work | StepPlan, reason: str) -> Encoded | None:
@@ -69,7 +75,9 @@ class Encoding:
         """The tail step; None where the newest step shows the same, or nothing was seen yet."""
         if plan is None or self._halted or (self._shown is not None and self._shown.shows(plan)):
             return None
-        return self._encoded(plan, watch)
+        step = self._encoded(plan, watch)
+        self._reporter.seen(step, counts=True)
+        return step
 
 
 class Decoding:
@@ -78,11 +86,14 @@ class Decoding:
     def __init__(
         self,
         watcher: Watcher,
-        alerts: Sequence[StandingAlert],
+        alerts: Iterable[StandingAlert],
         conditions: Conditions,
         reporter: Reporter,
         clock: Clock,
+        aside: Aside,
     ) -> None:
+        self._aside = aside
+        self._newest: Step | None = None
         self._watcher = watcher
         self._alerts = alerts
         self._conditions = conditions
@@ -104,20 +115,34 @@ class Decoding:
             return
         elif isinstance(work, StepWork) and encoded.step is not None:
             self._watcher.append(encoded.step, work.watch)
+            self._newest = encoded.step
             self._reporter.appended(work.plan, self._watcher.contexts)
             self._judge(work.plan.time, None, work.watch, work.plan)
         elif isinstance(work, GlanceWork):
             self._judge(work.moment, encoded.step, work.watch, work.tail)
+        if not isinstance(work, QuestionWork) and (shown := encoded.step or self._newest):
+            self._aside.offer(shown)
         self._reporter.spent(work.watch)
+
+    def idle(self) -> bool:
+        """Nothing waits: do a little of what is done beside; whether there was any."""
+        return not self._halted and self._aside.work()
 
     def _answer(self, work: QuestionWork, encoded: Encoded) -> None:
         """Answer and report; a question that can't be answered gets a record that says why."""
-        reply, notes = None, [work.note, encoded.note]
+        reply, answer, notes = None, None, [work.note, encoded.note]
         try:
             if self._halted:
                 raise QuestionError(HALTED)
-            if work.tail is not None:
+            if encoded.pictures:
+                reply = self._watcher.ask_apart(work.question, encoded.pictures, work.watch)
+            elif (recalled := self._aside.recall(work.question, work.moment)) is not None:
+                answer = Answer(recalled.answer, None, work.watch.elapsed_ms)
+                notes = [recalled.basis]
+            elif work.tail is not None:
                 (reply,) = self._watcher.ask([work.question], encoded.step, work.watch)
+            if reply is not None:
+                answer = reply.answer
                 notes.append(reply.note)
         except QuestionError as error:
             notes.insert(0, str(error))
@@ -128,18 +153,23 @@ class Decoding:
                 self._conditions,
                 reply.steps if reply else (),
                 work.tail.gaze.gaze_at if work.tail else None,
-                reply.answer if reply else None,
+                answer,
                 work.watch.stages_ms(),
                 *self._reporter.streams(),
                 note="; ".join(filter(None, notes)) or None,
-            )
+                without_gaze=reply.without_gaze if reply else None,
+            ),
+            work.question.ticket,
         )
 
     def _judge(self, moment: int, tail: Step | None, watch: Stopwatch, plan: StepPlan) -> None:
         """Ask every standing alert; questions that arrive meanwhile wait for this step only."""
-        for alert, reply in zip(self._alerts, self._judgements(tail, watch), strict=False):
+        alerts = tuple(self._alerts)
+        for alert, reply in zip(alerts, self._judgements(alerts, tail, watch), strict=False):
             chance = (reply.answer.probabilities or {}).get(YES, 0.0)
-            if not alert.judge(chance, moment):
+            raised = alert.judge(chance, moment)
+            self._reporter.judged(Judgement(alert.text, moment, chance, raised))
+            if not raised:
                 continue
             record = answer_record(
                 alert.question_at(moment),
@@ -154,12 +184,14 @@ class Decoding:
             )
             self._reporter.raised(alert.text, record, plan, self._clock.now())
 
-    def _judgements(self, tail: Step | None, watch: Stopwatch) -> list[Reply]:
+    def _judgements(
+        self, alerts: Sequence[StandingAlert], tail: Step | None, watch: Stopwatch
+    ) -> list[Reply]:
         """One per standing alert; none when the run was ended meanwhile."""
-        if not self._alerts:
+        if not alerts:
             return []
         try:
-            questions = [alert.question for alert in self._alerts]
+            questions = [alert.question for alert in alerts]
             return self._watcher.ask(questions, tail, watch)
         except QuestionError:
             return []

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.bundle.opening import Bundle, read_manifest
+from runtime.bundle.opening import Bundle, read_manifest, write_manifest
 from runtime.bundle.verification import (
     Identity,
     Verification,
@@ -93,9 +93,15 @@ def test_a_missing_engine_fails(tiny_folder, capsys):
     assert "FAIL --engine cuda: no NVIDIA GPU found" in capsys.readouterr().out
 
 
-def test_a_gpu_too_small_is_found_before_anything_is_loaded(tiny_folder, capsys):
-    machine = Machine(Gpu("small", "8.6", 1000), ("CUDAExecutionProvider",), {})
-    assert main([str(tiny_folder), "--engine", "cuda"], machine) == 1
+def test_a_gpu_with_too_little_free_is_found_before_anything_is_loaded(
+    tiny_folder, tmp_path, capsys
+):
+    manifest = replace(read_manifest(tiny_folder), target="cuda")
+    folder = shutil.copytree(tiny_folder, tmp_path / "bundle")
+    write_manifest(folder, manifest)
+    gpu, trial = Gpu("small", "8.6", 1 << 40, free=1000), lambda bundle, settings: None
+    machine = Machine(gpu, ("CUDAExecutionProvider",), {}, trial)
+    assert main([str(folder), "--engine", "cuda"], machine) == 1
     assert "FAIL memory" in capsys.readouterr().out.splitlines()[-1]
 
 

@@ -9,6 +9,7 @@ from devices.complaints import reason
 from devices.neon.rtsp.answers import Answer
 from devices.neon.rtsp.interleaved import Interleaved, InterleavedParser
 from devices.printable import printable
+from devices.waiting import within
 
 ANSWER_TIMEOUT = 1.5
 SILENT = "no answer in time"
@@ -68,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._parser.damage = None
         try:
             self._transport.write("\r\n".join((*lines, "", "")).encode())
-            async with asyncio.timeout(ANSWER_TIMEOUT):
+            async with within(ANSWER_TIMEOUT):
                 answer = await answered
         except TimeoutError as error:
             raise SessionFailed(SILENT) from error

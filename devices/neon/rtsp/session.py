@@ -8,7 +8,6 @@ waiting is bounded.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +18,7 @@ from devices.neon.rtsp.answers import Answer
 from devices.neon.rtsp.connection import SILENT, Connection, PhoneRefuses, SessionFailed
 from devices.neon.rtsp.datagrams import DatagramPair
 from devices.neon.rtsp.description import Description, MalformedDescription, parse_description
+from devices.waiting import within
 
 Transport = Literal["udp", "tcp"]
 
@@ -69,7 +69,7 @@ class Session:
     async def open(self) -> Description:
         """Connect and set the stream up. Raises SessionFailed, PhoneRefuses."""
         try:
-            async with asyncio.timeout(OPENING_TIMEOUT):
+            async with within(OPENING_TIMEOUT):
                 return await self._open()
         except TimeoutError as error:
             raise SessionFailed(SILENT) from error
@@ -134,7 +134,7 @@ class Session:
         try:
             if farewell and self._connection.running:
                 with suppress(SessionFailed, TimeoutError):
-                    async with asyncio.timeout(FAREWELL_TIMEOUT):
+                    async with within(FAREWELL_TIMEOUT):
                         await self._ask("TEARDOWN", self._base)
         finally:
             self._datagrams.close()

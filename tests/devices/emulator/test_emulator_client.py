@@ -14,6 +14,7 @@ from devices.emulator.phone import Settings
 from devices.emulator.programmes.drawn import draw_test_card
 from devices.emulator.programmes.truth import Truth
 from devices.neon import wire
+from devices.waiting import within
 
 client = pytest.importorskip("pupil_labs.realtime_api")
 streaming = pytest.importorskip("pupil_labs.realtime_api.streaming")
@@ -187,7 +188,7 @@ def talk_rtsp(port, requests, then=b""):
         writer.write(then)
         heard = b""
         try:
-            async with asyncio.timeout(0.5):
+            async with within(0.5):
                 while data := await reader.read(65536):
                     heard += data
         except TimeoutError:

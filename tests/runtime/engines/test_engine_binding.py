@@ -5,6 +5,7 @@ import pytest
 
 from runtime.bundle import manifest as names
 from runtime.bundle.opening import Bundle
+from runtime.engines.cuda import CudaEngine, GraphRules
 from runtime.engines.engine import OnnxEngine, onnxruntime_module
 from runtime.engines.tensors import CUDA, HOST, DeviceTensor, Place
 from runtime.errors import EngineError
@@ -128,22 +129,11 @@ def test_cuda_where_there_is_none_is_one_clear_line(tiny_models):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(EngineError) as caught:
-        OnnxEngine(tiny_models.bundle.graph_path(names.GAZE), place=CUDA)
-    assert "--engine cpu" in str(caught.value)
+        CudaEngine(tiny_models.bundle.graph_path(names.GAZE), GraphRules(frozenset(), {}))
+    assert "extra 'gpu'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_host_is_not_a_resident_place():
     assert not HOST.resident
     assert CUDA.resident
-
-
-@pytest.mark.gpu
-def test_cuda_agrees_with_the_cpu(tiny_models):
-    pytest.importorskip("onnxruntime")
-    import onnxruntime
-
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        pytest.skip("needs onnxruntime-gpu and a GPU")
-    models = Models(tiny_models.bundle, lambda path: OnnxEngine(path, place=CUDA))
-    np.testing.assert_allclose(answered(models), answered(tiny_models), atol=1e-3)

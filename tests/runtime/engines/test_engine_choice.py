@@ -1,6 +1,7 @@
 """Which engine runs: by what is there, or as asked, with the reason in one line."""
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +18,18 @@ BARE = Machine(None, ("CPUExecutionProvider",), {})
 
 
 @pytest.fixture(scope="module")
-def bundle(tiny_folder):
+def for_cpu(tiny_folder):
     return Bundle.open(tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def bundle(for_cpu):
+    """One that says that it is for CUDA; what it holds was made for a CPU."""
+    return replace(for_cpu, manifest=replace(for_cpu.manifest, target="cuda"))
+
+
+def machine_of(providers, tensorrt, trial=lambda bundle, settings: None):
+    return Machine(ORIN, providers, tensorrt, trial)
 
 
 def test_without_a_gpu_it_is_the_cpu(bundle):
@@ -28,20 +39,20 @@ def test_without_a_gpu_it_is_the_cpu(bundle):
 
 
 def test_a_gpu_that_onnxruntime_can_not_use(bundle):
-    choice = choose_engine("auto", bundle, Machine(ORIN, BARE.providers, {}))
+    choice = choose_engine("auto", bundle, machine_of(BARE.providers, {}))
     assert choice.kind == "cpu"
     assert "extra 'gpu'" in choice.line
 
 
 def test_cuda_without_tensorrt_says_what_is_missing(bundle):
-    choice = choose_engine("auto", bundle, Machine(ORIN, BOTH, {}))
+    choice = choose_engine("auto", bundle, machine_of(BOTH, {}))
     assert choice.kind == "cuda"
     assert "Orin, compute capability 8.7" in choice.line
     assert "TensorRT is not installed" in choice.line
 
 
 def test_tensorrt_without_engines_says_how_to_build_them(bundle):
-    machine = Machine(ORIN, BOTH, {"tensorrt": "10.9"})
+    machine = machine_of(BOTH, {"tensorrt": "10.9"})
     choice = choose_engine("auto", bundle, machine)
     assert choice.kind == "cuda"
     assert "python -m export.tensorrt" in choice.line
@@ -57,15 +68,44 @@ def test_what_is_asked_for_and_missing_is_one_line(bundle, asked):
 
 
 def test_asked_for_beats_what_is_there(bundle):
-    assert choose_engine("cpu", bundle, Machine(ORIN, BOTH, {})).line == "cpu: asked for"
-    assert choose_engine("cuda", bundle, Machine(ORIN, BOTH, {})).kind == "cuda"
+    assert choose_engine("cpu", bundle, machine_of(BOTH, {})).line == "cpu: asked for"
+    assert choose_engine("cuda", bundle, machine_of(BOTH, {})).kind == "cuda"
+
+
+def failing(bundle, settings):
+    raise EngineError("CUDA can't load it: no kernels")
+
+
+def test_a_session_that_can_not_be_opened_leaves_auto_on_the_cpu_with_the_reason(bundle):
+    machine = machine_of(BOTH, {}, failing)
+    assert choose_engine("auto", bundle, machine).line == "cpu: CUDA can't load it: no kernels"
+    with pytest.raises(EngineError, match="no kernels"):
+        choose_engine("cuda", bundle, machine)
+
+
+def test_a_bundle_for_cpus_is_not_run_slowly_under_the_name_of_cuda(for_cpu):
+    machine = machine_of(BOTH, {})
+    assert "export it with --target cuda" in choose_engine("auto", for_cpu, machine).line
+    assert choose_engine("auto", for_cpu, machine).kind == "cpu"
+    for asked in ("cuda", "tensorrt"):
+        with pytest.raises(EngineError, match="was exported for CPUs"):
+            choose_engine(asked, for_cpu, machine)
+
+
+@pytest.mark.parametrize("asked", ["auto", "cpu"])
+def test_a_bundle_for_cuda_is_refused_by_a_cpu_in_one_line(bundle, asked):
+    encoders = {**bundle.manifest.encoders, "vision": "bf16"}
+    there = replace(bundle, manifest=replace(bundle.manifest, encoders=encoders))
+    with pytest.raises(EngineError, match=r"exported for CUDA, .* export it with --target cpu"):
+        choose_engine(asked, there, BARE)
 
 
 class Driver:
     """CUDA's driver, with one GPU."""
 
-    def __init__(self, status=0):
-        self.status = status
+    def __init__(self, status=0, integrated=0):
+        self.status, self.integrated = status, integrated
+        self.held = self.current = 0
 
     def cuInit(self, flags):
         return self.status
@@ -80,12 +120,41 @@ class Driver:
         ctypes.cast(memory, ctypes.POINTER(ctypes.c_size_t))[0] = 32 << 30
 
     def cuDeviceGetAttribute(self, number, attribute, device):
-        ctypes.cast(number, ctypes.POINTER(ctypes.c_int))[0] = {75: 8, 76: 7}[attribute]
+        known = {75: 8, 76: 7, 18: self.integrated}
+        ctypes.cast(number, ctypes.POINTER(ctypes.c_int))[0] = known[attribute]
+
+    def cuDevicePrimaryCtxRetain(self, context, device):
+        self.held += 1
+        return 0
+
+    def cuCtxPushCurrent_v2(self, context):
+        self.current += 1
+
+    def cuMemGetInfo_v2(self, free, total):
+        if not self.current:
+            return 201  # no context
+        ctypes.cast(free, ctypes.POINTER(ctypes.c_size_t))[0] = 5 << 30
+        return 0
+
+    def cuCtxPopCurrent_v2(self, context):
+        self.current -= 1
+
+    def cuDevicePrimaryCtxRelease_v2(self, device):
+        self.held -= 1
 
 
 def test_the_gpu_as_its_driver_tells_it():
-    assert find_gpu(Driver()) == ORIN
+    driver = Driver()
+    assert find_gpu(driver) == replace(ORIN, free=5 << 30)
+    assert (driver.held, driver.current) == (0, 0)
     assert find_gpu(Driver(status=100)) is None
+
+
+def test_a_gpu_in_the_hosts_memory_has_what_the_host_has_available(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       32000000 kB\nMemAvailable:    7000000 kB\n")
+    assert find_gpu(Driver(integrated=1), meminfo).free == 7000000 * 1024
+    assert find_gpu(Driver(integrated=1), tmp_path / "none").free is None
 
 
 class FakeContext:

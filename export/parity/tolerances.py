@@ -1,0 +1,55 @@
+"""How far an exported graph may be from PyTorch, and what that comes to for given values."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle.manifest import Manifest, ParityFigure
+
+TOLERANCE = 1e-4  # of the larger of 1 and the root mean square of PyTorch's values
+HALF_TOLERANCE = 5e-3  # the same where attention is computed in float16
+HALF_PRODUCTS_TOLERANCE = 1e-2  # and where what enters and leaves each product is, too
+ROUNDED_TOLERANCE = 1e-3  # the same for the decoder over the same rounded weights
+EIGHT_BIT_TOLERANCE = 0.3  # where activations are rounded too; a wrong layout is off by over 1
+NARROW_TOLERANCE = {"fp16": 4e-3, "bf16": 3e-2}  # of an encoder's largest value: 4 units
+LEAST_CHANGE = 1e-3  # of a logit, by a residual that is not zero
+
+
+def decoder_tolerance(manifest: Manifest) -> float:
+    """How near the logits have to come to PyTorch's over the same weights."""
+    quantization = manifest.quantization
+    if manifest.target == "cuda":
+        return HALF_TOLERANCE if quantization.kind == "float32" else HALF_PRODUCTS_TOLERANCE
+    if quantization.accumulation == "int8":
+        return EIGHT_BIT_TOLERANCE
+    return ROUNDED_TOLERANCE if quantization.kind == "int4" else TOLERANCE
+
+
+def encoder_figure(
+    manifest: Manifest,
+    graph: str,
+    case: str,
+    ours: NDArray[np.float32],
+    theirs: NDArray[np.float32],
+) -> ParityFigure:
+    """Of an encoder; in 16 bits, against the largest value, whose last digit is the coarsest."""
+    kind = manifest.encoders[graph]
+    if kind == "float32":
+        return figure(graph, case, ours, theirs)
+    largest = max(1.0, float(np.abs(theirs).max()))
+    difference = float(np.abs(ours - theirs).max())
+    return ParityFigure(graph, case, difference, NARROW_TOLERANCE[kind] * largest)
+
+
+def figure(
+    graph: str,
+    case: str,
+    ours: NDArray[np.float32],
+    theirs: NDArray[np.float32],
+    tolerance: float = TOLERANCE,
+) -> ParityFigure:
+    """The largest difference, against the tolerance for values of that size."""
+    size = float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64))))
+    difference = float(np.abs(ours - theirs).max())
+    return ParityFigure(graph, case, difference, tolerance * max(1.0, size))

@@ -1,0 +1,193 @@
+"""`python -m runtime.coding REC... --out DIR`: what every fixation was on, and tables of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from devices import numbers
+from devices.device import DeviceError
+from devices.parser import Parser, complain, say
+from devices.printable import printable
+from runtime.bundle.opening import Bundle
+from runtime.coding.coding import CodingWay, RecordingCoder
+from runtime.coding.ledger import CodingError, read_conditions
+from runtime.coding.outputs.report import warnings
+from runtime.coding.outputs.writing import write_recording, write_together
+from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
+from runtime.coding.results import Coding, read_coding
+from runtime.coding.source import CodingSource, open_source, sources
+from runtime.engines.choice import Machine, choose_engine
+from runtime.errors import RuntimeFault
+from runtime.heap import keep_heap_flat
+from runtime.model.models import Models
+from runtime.run.command_line import MINI, RATE
+from runtime.terminal import SafeConsole, fill_closed_streams
+
+LONGEST = 1000  # characters of a line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Code recordings; returns the exit status."""
+    keep_heap_flat()
+    fill_closed_streams()
+    options = parse_arguments(arguments)
+    console = SafeConsole()
+    try:
+        code_all(options, console)
+    except (RuntimeFault, DeviceError) as error:
+        complain(error)
+        return 1
+    except OSError as error:
+        complain(f"{error.filename or options.out}: {error.strerror}")
+        return 1
+    except MemoryError:
+        complain("the memory does not suffice for this bundle")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted: the same command goes on where it was")
+        return 1
+    return 0
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(
+        prog="python -m runtime.coding",
+        description="Say for every fixation of recordings what it was on. A coding that was "
+        "stopped goes on when the same command is given again.",
+    )
+    parser.add_argument("recordings", nargs="+", type=Path, metavar="REC")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the results")
+    parser.add_argument(
+        "--bundle", type=Path, default=MINI, metavar="DIR", help="default: the shipped mini"
+    )
+    asked = parser.add_argument_group("what is asked")
+    asked.add_argument(
+        "--things", metavar="LIST", help="names with commas between them; without: free text"
+    )
+    asked.add_argument("--question", default=WORDING, metavar="TEXT", help=f"default: {WORDING}")
+    asked.add_argument(
+        "--check",
+        choices=("yes", "no"),
+        default="yes",
+        help="whether the thing chosen is confirmed by a second, shorter prefill, so that what is "
+        "on no list is told apart",
+    )
+    asked.add_argument(
+        "--unsure-below",
+        type=numbers.number(0, 1),
+        default=THRESHOLD,
+        metavar="P",
+        help=f"a confidence below it is unsure (default {THRESHOLD:g})",
+    )
+    asked.add_argument(
+        "--gaze",
+        choices=("yes", "none", "both"),
+        default="yes",
+        help="both: each fixation without gaze, too, to see whether gaze decided",
+    )
+    seen = parser.add_argument_group("what is looked at")
+    seen.add_argument(
+        "--fixations",
+        choices=("adaptive", "dispersion", "velocity", "device"),
+        help="find them so (default: those of the maker's table, else the tracker's own, else as "
+        "the bundle says)",
+    )
+    seen.add_argument("--fixation-file", type=Path, metavar="CSV", help="of a plain video")
+    seen.add_argument(
+        "--share",
+        type=numbers.number(0, 10),
+        default=0.1,
+        metavar="SECONDS",
+        help="fixations whose middles lie so near share one encoded step (default 0.1)",
+    )
+    seen.add_argument("--fps", type=RATE, default=1.0, metavar="RATE", help="of a step (default 1)")
+    parser.add_argument("--bids", action="store_true", help="write a BIDS data set, too")
+    parser.add_argument("--corrections", type=Path, metavar="CSV", help="of the one recording")
+    parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
+    return parser.parse_args(arguments)
+
+
+def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
+    """Code every recording, then write what is of all of them."""
+    things = () if options.things is None else listed_things(options.things)
+    way = CodingWay(
+        CodingQuestion(things, options.question, options.check == "yes"),
+        options.gaze,
+        options.share,
+        options.fps,
+    )
+    paths = sources(options.recordings)
+    if options.corrections is not None and len(paths) > 1:
+        raise CodingError("--corrections belongs to one recording: give one")
+    bundle = Bundle.open(options.bundle)
+    choice = choose_engine(options.engine, bundle, Machine.here(), "live")
+    models = Models(bundle, choice.load)
+    coder = RecordingCoder(models, way)
+    console.print(printable(f"bundle {bundle.manifest.name}, {models.engine_name}", LONGEST))
+    names = _folder_names(paths)
+    codings = []
+    for path, name in zip(paths, names, strict=True):
+        source = open_source(
+            path, bundle.manifest.settings, options.fixations, options.fixation_file
+        )
+        for line in source.read.notices:
+            console.print(printable(line, LONGEST))
+        _code(coder, source, options.out / name, console)
+        codings.append(_written(options, source, options.out / name, console))
+    write_together(codings, options.out, options.bids)
+    console.print(printable(f"written to {options.out}", LONGEST))
+
+
+def _code(coder: RecordingCoder, source: CodingSource, folder: Path, console: SafeConsole) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    with progress:
+        task = progress.add_task("fixations", total=len(source.rows))
+        coder.code(source, folder, lambda count: progress.advance(task, count))
+
+
+def _written(
+    options: argparse.Namespace, source: CodingSource, folder: Path, console: SafeConsole
+) -> Coding:
+    conditions = read_conditions(folder)
+    coding = read_coding(folder, source, conditions, options.unsure_below, options.corrections)
+    write_recording(coding)
+    for line in (summary(coding), *warnings(coding)):
+        console.print(printable(line, LONGEST))
+    return coding
+
+
+def summary(coding: Coding) -> str:
+    """What came of a recording, in one line."""
+    fixations = coding.fixations
+    if not fixations:
+        return f"{coding.source.name}: no fixation in it: there is nothing to code"
+    unseen = sum(each.code.trouble is not None for each in fixations)
+    unsure = sum(each.is_unsure for each in fixations) - unseen
+    none = sum(each.thing == NONE_LISTED for each in fixations)
+    aside = f" ({none} on {NONE_LISTED})" if none else ""
+    return (
+        f"{coding.source.name}: {len(fixations)} fixations ({coding.source.origin}): "
+        f"{len(fixations) - unsure - unseen} coded{aside}, {unsure} unsure, {unseen} not to be seen"
+    )
+
+
+def _folder_names(paths: Sequence[Path]) -> list[str]:
+    """A folder of results for each recording, numbered where two have one name."""
+    names: list[str] = []
+    for path in paths:
+        resolved = path.resolve()
+        name = resolved.stem if path.is_file() else resolved.name
+        known = len([each for each in names if each == name or each.startswith(f"{name} (")])
+        names.append(f"{name} ({known + 1})" if known else name)
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

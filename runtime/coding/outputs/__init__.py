@@ -1,0 +1,1 @@
+"""What a coding is written as: tables, events, tiers, figures, a report."""

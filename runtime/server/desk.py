@@ -1,0 +1,110 @@
+"""Where clients ask: questions on their way to the loop and back, and the alerts that stand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
+from runtime.answers.questions import Question, Ticket
+from runtime.answers.record import AnswerRecord
+from runtime.errors import QuestionError
+from runtime.run.capture import DueQuestion
+from runtime.server.hub import Hub
+from runtime.stream.steps import StepPlan
+
+MOST_PENDING = 16  # questions of all clients
+MOST_ALERTS = 16
+
+
+class Busy(Exception):
+    """More is asked for than is taken at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What the server may ask of a run; every function may be called from any thread.
+
+    `ask` takes a question; `check` raises QuestionError for one that can't be asked; `now` is the
+    clock of the device, Unix ns.
+    """
+
+    ask: Callable[[DueQuestion], None]
+    check: Callable[[Question], None]
+    now: Callable[[], int]
+    alerts: StandingAlerts
+    rule: AlertRule
+
+
+class Desk:
+    """Lives in the server's event loop."""
+
+    def __init__(self, counter: Counter, hub: Hub) -> None:
+        self._counter = counter
+        self._hub = hub
+        self._closed = False
+
+    async def ask(
+        self,
+        question: Question,
+        pictures: tuple[StepPlan, ...] = (),
+        on_piece: Callable[[str], None] = lambda piece: None,
+    ) -> AnswerRecord:
+        """Ask now, and wait for the answer; whoever is cancelled meanwhile withdraws the question.
+
+        `on_piece` hears of free text in the event loop. Raises QuestionError, or Busy.
+        """
+        if self._closed:
+            raise Busy("the run is over")
+        if len(self._hub.answers) >= MOST_PENDING:
+            raise Busy(f"{MOST_PENDING} questions wait already: ask again in a moment")
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(lambda piece: loop.call_soon_threadsafe(on_piece, piece))
+        question = replace(question, ticket=ticket)
+        answer: asyncio.Future[AnswerRecord] = loop.create_future()
+        self._hub.answers[ticket] = answer
+        try:
+            await asyncio.to_thread(self._counter.check, question)
+            self._counter.ask(DueQuestion(question, self._counter.now(), pictures))
+            return await answer
+        except QuestionError:
+            self._hub.answers.pop(ticket, None)
+            raise
+        except asyncio.CancelledError:
+            ticket.withdraw()  # its place is free again once the loop has let go of it
+            raise
+
+    def close(self) -> None:
+        """The run is over: nobody is answered any more."""
+        self._closed = True
+        for waiting in self._hub.answers.values():
+            if not waiting.done():
+                waiting.set_exception(Busy("the run is over"))
+        self._hub.answers.clear()
+
+    def add_alert(self, text: str, threshold: float | None) -> None:
+        """Let an alert stand. Raises QuestionError, or Busy where too many do."""
+        if len(self._counter.alerts) >= MOST_ALERTS:
+            raise Busy(f"{MOST_ALERTS} alerts stand already: remove one first")
+        rule = self._counter.rule
+        if threshold is not None:
+            if not 0 <= threshold <= 1:
+                raise QuestionError("the threshold of an alert lies between 0 and 1")
+            rule = replace(rule, threshold=threshold, release=min(rule.release, threshold))
+        if not text.strip():
+            raise QuestionError("the alert is empty: say what to be told of")
+        alert = StandingAlert(text.strip(), rule)
+        self._counter.check(alert.question)
+        self._counter.alerts.add(alert)
+        self._hub.say(self.told_alerts())
+
+    def remove_alert(self, text: str) -> None:
+        """Let an alert stand no more."""
+        self._counter.alerts.remove(text)
+        self._hub.say(self.told_alerts())
+
+    def told_alerts(self) -> dict[str, object]:
+        """The alerts that stand, as a message for pages."""
+        alerts = [{"text": a.text, "threshold": a.rule.threshold} for a in self._counter.alerts]
+        return {"type": "alerts", "alerts": alerts}

@@ -1,0 +1,153 @@
+"""Where news of the run comes in from its threads and goes out to every client.
+
+The run's threads only append to a bounded queue and wake the server's event loop; all else happens
+there. A client that is slow loses what is oldest, and slows nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from runtime.answers.listeners import Answered, Judgement, News, Notice, Piece, Seen
+from runtime.answers.questions import Ticket
+from runtime.answers.record import AlertRecord, AnswerRecord, Record, SecondRecord
+from runtime.server.outlet import Outlet
+from runtime.server.sight import Sight, picture_message
+from runtime.server.steps import KeptSteps, heat_message, kept_step
+
+MOST_NEWS = 4096
+MOST_HISTORY = 2000
+BUSY_STEPS = 8  # that wait to be kept, or a picture to be drawn, at a time
+
+
+class Hub:
+    """Made in the server's event loop; `hear` and `show` may be called from any thread."""
+
+    def __init__(self, now: Callable[[], int], grid: tuple[int, int]) -> None:
+        self.steps = KeptSteps()
+        self.dropped: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.second: SecondRecord | None = None
+        self.history: deque[bytes] = deque(maxlen=MOST_HISTORY)
+        self.stages: deque[tuple[str, float]] = deque(maxlen=MOST_NEWS)
+        self.answers: dict[Ticket, asyncio.Future[AnswerRecord]] = {}
+        self._now, self._grid = now, grid
+        self._loop = asyncio.get_running_loop()
+        self._outlets: set[Outlet] = set()
+        self._watching = 0
+        self._news: deque[News] = deque(maxlen=MOST_NEWS)
+        self._woken = False
+        self._sight: Sight | None = None
+        self._heat: Seen | None = None
+        self._to_keep: deque[Seen] = deque(maxlen=BUSY_STEPS)
+        self._to_draw = asyncio.Event()
+
+    def hear(self, news: News) -> None:
+        """Take what happened; returns at once."""
+        if len(self._news) == MOST_NEWS:
+            self.dropped["news"] += 1
+        self._news.append(news)
+        if not self._woken:
+            self._woken = True
+            self._wake(self._drain)
+
+    def show(self, sight: Sight) -> None:
+        """Take the newest sight; what was not drawn before is dropped."""
+        self.dropped["pictures"] += self._sight is not None
+        self._sight = sight
+        self._wake(self._to_draw.set)
+
+    def is_watched(self) -> bool:
+        """Whether anybody wants pictures."""
+        return self._watching > 0
+
+    def attach(self, outlet: Outlet) -> None:
+        """A client has come."""
+        self._outlets.add(outlet)
+        self._watching += outlet.wants_pictures
+
+    def detach(self, outlet: Outlet) -> None:
+        """A client has left."""
+        self._outlets.discard(outlet)
+        self._watching -= outlet.wants_pictures
+
+    @property
+    def clients(self) -> int:
+        """How many are attached."""
+        return len(self._outlets)
+
+    def say(self, message: dict[str, object]) -> None:
+        """Tell every page."""
+        encoded = msgspec.json.encode(message)
+        for outlet in self._outlets:
+            outlet.put(encoded)
+
+    async def draw(self) -> None:
+        """Draw pictures and keep steps, beside the event loop, for as long as the server runs."""
+        while True:
+            await self._to_draw.wait()
+            self._to_draw.clear()
+            while self._to_keep:
+                self.steps.keep(await asyncio.to_thread(kept_step, self._to_keep.popleft().step))
+            sight, self._sight = self._sight, None
+            if sight is not None:
+                message = await asyncio.to_thread(picture_message, sight, self._now())
+                for outlet in self._watchers():
+                    outlet.show(message)
+            heat, self._heat = self._heat, None
+            if heat is not None and self._watching:
+                message = await asyncio.to_thread(heat_message, heat.step, self._grid)
+                for outlet in self._watchers() if message else ():
+                    outlet.put(message)
+
+    def _watchers(self) -> list[Outlet]:
+        return [outlet for outlet in self._outlets if outlet.wants_pictures]
+
+    def _wake(self, work: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the server has closed
+            self._loop.call_soon_threadsafe(work)
+
+    def _drain(self) -> None:
+        self._woken = False
+        while self._news:
+            self._take(self._news.popleft())
+
+    def _take(self, news: News) -> None:
+        match news:
+            case Seen():
+                self._heat = news
+                if news.counts:
+                    self._to_keep.append(news)
+                self._to_draw.set()
+            case Judgement():
+                told = {"alert": news.alert, "probability": news.probability}
+                told |= {"at": news.at / 1e6, "raised": news.raised}
+                self.say({"type": "judgement", **told})
+            case Notice():
+                self.say({"type": "notice", "line": news.line})
+            case Piece():
+                self.say({"type": "piece", "text": news.text})
+            case Answered():
+                waiting = self.answers.pop(news.ticket, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(news.record)
+            case _:
+                self._record(news)
+
+    def _record(self, record: Record) -> None:
+        encoded = msgspec.json.encode(record)
+        self.counts[record.kind] += 1
+        if isinstance(record, SecondRecord):
+            self.second = record
+        if isinstance(record, AnswerRecord | AlertRecord):
+            self.history.append(encoded)
+            stages = dict(record.stages_ms)
+            if record.ttft_ms is not None:
+                stages["time to first token"] = record.ttft_ms
+            self.stages.extend(stages.items())
+        self.say({"type": "record", "record": msgspec.Raw(encoded)})

@@ -1,0 +1,57 @@
+// Answers and alerts. Text is only ever set as text.
+const LETTERS = "ABCDEFGH";
+const list = document.getElementById("history");
+const MOST = 200;
+
+export function element(name, text = "", className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+export function add(record) {
+  const item = element("li");
+  const chosen = record.options[LETTERS.indexOf(record.answer)];
+  const title = record.kind === "alert" ? `Alert: ${record.alert}` : record.question;
+  item.append(element("strong", title));
+  item.append(element("p", chosen ?? record.answer ?? record.note ?? "no answer"));
+  if (record.kind === "answer") item.append(...bars(record));
+  const age = (value, name) => (value === null ? `no ${name}` : `${name} ${value.toFixed(0)} ms old`);
+  const stages = Object.entries(record.stages_ms).map(([name, ms]) => `${name} ${ms.toFixed(0)} ms`);
+  const facts = [age(record.frame_age_ms, "frame"), age(record.gaze_age_ms, "gaze"), ...stages];
+  item.append(element("p", facts.join(", "), "facts"));
+  item.append(thumbnails(record));
+  list.prepend(item);
+  while (list.children.length > MOST) list.lastChild.remove();
+}
+
+function bars(record) {
+  return Object.entries(record.probabilities ?? {}).map(([letter, chance]) => {
+    const option = record.options[LETTERS.indexOf(letter)] ?? letter;
+    const before = record.without_gaze?.probabilities?.[letter];
+    const change = before === undefined ? "" : ` (without gaze ${(100 * before).toFixed(0)} %)`;
+    const label = element("label", `${option}: ${(100 * chance).toFixed(0)} %${change} `);
+    const meter = element("meter");
+    meter.value = chance;
+    label.append(meter);
+    const line = element("p");
+    line.append(label);
+    return line;
+  });
+}
+
+function thumbnails(record) {
+  const strip = element("div", "", "thumbnails");
+  record.steps.slice(-8).forEach((at, index, kept) => {
+    const step = record.steps.length - kept.length + index;
+    const looked = record.fixations.filter((fixation) => fixation.step === step).length;
+    const image = element("img");
+    image.src = `/steps/${BigInt(at)}.jpg`;
+    image.alt = `a step with ${looked} fixations`;
+    image.loading = "lazy";
+    image.addEventListener("error", () => image.remove());
+    strip.append(image);
+  });
+  return strip;
+}

@@ -1,0 +1,89 @@
+"""What the steps of the last minutes showed: thumbnails, fixations, and what gaze did to each.
+
+What gaze did to a visual token is the norm of the residual that was added to it, over the injected
+layers and their width.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.samples import Fixation
+from runtime.engines.tensors import DeviceTensor, Tensor
+from runtime.server.sight import jpeg
+from runtime.stream.steps import Step
+
+MOST_STEPS = 600
+WIDTH, QUALITY = 240, 70
+ROUNDED = 1000  # nanoseconds by which a browser's numbers may miss a moment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptStep:
+    """A step as it is shown. `frame_at`: of its newer frame, Unix ns."""
+
+    frame_at: int
+    fixations: tuple[Fixation, ...]
+    picture: bytes
+
+
+class KeptSteps:
+    """The newest steps by the capture time of their frame; not shared between threads."""
+
+    def __init__(self, most: int = MOST_STEPS) -> None:
+        self._most = most
+        self._steps: OrderedDict[int, KeptStep] = OrderedDict()
+
+    def keep(self, step: KeptStep) -> None:
+        """Keep a step; of too many the oldest is forgotten."""
+        self._steps[step.frame_at] = step
+        if len(self._steps) > self._most:
+            self._steps.popitem(last=False)
+
+    def find(self, frame_at: int) -> KeptStep | None:
+        """The step whose frame was captured then, as exactly as a browser can say it."""
+        if frame_at in self._steps:
+            return self._steps[frame_at]
+        near = (at for at in self._steps if abs(at - frame_at) <= ROUNDED)
+        return self._steps.get(next(near, -1))
+
+    def listed(self) -> list[dict[str, object]]:
+        """All of them for a time line, oldest first; times in Unix ms."""
+        return [
+            {"frame_at": step.frame_at / 1e6, "fixations": [(f.x, f.y) for f in step.fixations]}
+            for step in self._steps.values()
+        ]
+
+
+def kept_step(step: Step) -> KeptStep:
+    """A step as it is kept."""
+    pair, view = step.plan.pair, step.plan.gaze
+    return KeptStep(pair.newer_at, view.fixations, jpeg(pair.newer, WIDTH, QUALITY))
+
+
+def gaze_strength(residuals: Tensor) -> NDArray[np.float32]:
+    """The norm of what gaze added to each visual token: (injected, H*W, D) -> (H*W,)."""
+    host = residuals.numpy() if isinstance(residuals, DeviceTensor) else residuals
+    return np.sqrt(np.square(host.astype(np.float32)).sum(axis=(0, 2)))
+
+
+def heat_message(step: Step, grid: tuple[int, int]) -> bytes | None:
+    """What gaze did in a step, for a page; None where gaze is off."""
+    if step.residuals is None:
+        return None
+    strength = gaze_strength(step.residuals)
+    return msgspec.json.encode(
+        {
+            "type": "heat",
+            "frame_at": step.plan.pair.newer_at / 1e6,
+            "rows": grid[0],
+            "columns": grid[1],
+            "values": [round(float(value), 5) for value in strength],
+            "fixated": bool(step.plan.gaze.fixations),
+        }
+    )

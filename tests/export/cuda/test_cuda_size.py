@@ -1,0 +1,77 @@
+"""What a 7B bundle for CUDA takes, from its shapes by the code that export and check use."""
+
+from dataclasses import replace
+from math import prod
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from export.graphs.narrowing import encoder_types
+from export.graphs.quantization import linears
+from export.inspection import needed_bytes
+from export.modules.resampler import GazeResampler
+from export.modules.vjepa import VJepaEncoder
+from export.random.shapes import SHAPES
+from runtime.bundle.manifest import DECODER, FileSpec, Geometry, TensorSpec
+from runtime.bundle.opening import Bundle
+from runtime.check import memory_need
+from runtime.run.command_line import MINI
+
+SHAPE = SHAPES["7b"]
+GIGABYTE = 1e9
+
+
+@pytest.fixture(scope="module")
+def parts():
+    with torch.device("meta"):
+        encoder = VJepaEncoder(SHAPE.vjepa)
+        gaze = SimpleNamespace(resampler=GazeResampler(SHAPE.resampler))
+    return SimpleNamespace(decoder=SHAPE.decoder, vision=SHAPE.vision), encoder, gaze
+
+
+def disk(parts, target):
+    return needed_bytes(*parts, 3, linears("int4", target=target))
+
+
+def memory(parts, target):
+    """Of a manifest whose files have the predicted size, embeddings apart: they stay on the disk.
+
+    Types are those of the written decoder.
+    """
+    manifest = Bundle.open(MINI).manifest
+    table = 2 * prod((SHAPE.decoder.vocabulary, SHAPE.decoder.width))
+    shape, whole = SHAPE.decoder, manifest.geometry
+    decoder = replace(
+        whole.decoder, layers=shape.layers, kv_heads=shape.kv_heads, head_dim=shape.head_dim
+    )
+    vjepa = replace(whole.vjepa, tubelets=8, side=SHAPE.vjepa.side, width=SHAPE.vjepa.width)
+    kind = "float16" if target == "cuda" else "float32"
+    past = TensorSpec("past_key.0", kind, ("capacity",))
+    decoder_graph = replace(manifest.graphs[DECODER], inputs=(past,))
+    return memory_need(
+        replace(
+            manifest,
+            encoders=encoder_types(target),
+            geometry=Geometry(decoder, whole.vision, vjepa, whole.resampler),
+            graphs={DECODER: decoder_graph},
+            files={"decoder.onnx.data": FileSpec(disk(parts, target) - table, "")},
+        )
+    )
+
+
+def test_the_bundle_for_cuda_loses_two_gigabytes(parts):
+    cuda, cpu = disk(parts, "cuda") / GIGABYTE, disk(parts, "cpu") / GIGABYTE
+    # 7.07e9 weights in 4.5 bits, 0.78e9 in 16, the embeddings' 0.545e9 in 16
+    by_hand = (7.07 * 4.5 + (0.78 + 0.545) * 16) / 8
+    assert cuda == pytest.approx(by_hand, rel=0.01)
+    assert cpu - cuda > 1.9
+
+
+def test_two_contexts_on_cuda_fit_where_they_did_not(parts):
+    cuda, cpu = memory(parts, "cuda"), memory(parts, "cpu")
+    # Keys and values: 2 contexts of 2,048 tokens, 28 layers, 4 heads of 128, in 16 bits
+    assert cuda.contexts == 2 * 2048 * 28 * 2 * 4 * 128 * 2 == cpu.contexts // 2
+    # Scores of 12 heads over 4,608 tokens before and after softmax, in 16 bits
+    assert cuda.activations == 2 * 12 * 4608**2 * 2 == cpu.activations // 2
+    assert cuda.total < 7.5 * GIGABYTE < cpu.total

@@ -1,0 +1,42 @@
+"""What waits for a client is bounded; gaze on a frame is that of the frame's moment."""
+
+import asyncio
+
+import pytest
+
+from devices.samples import GazeSample
+from runtime.server.outlet import Outlet
+from runtime.server.sight import gaze_between
+
+MILLISECOND = 1_000_000
+
+
+def test_a_client_that_reads_nothing_keeps_the_newest_only():
+    async def fill():
+        outlet = Outlet(most=3)
+        for number in range(10):
+            outlet.put(b"%d" % number)
+            outlet.show(b"picture %d" % number)
+        return outlet.dropped, await outlet.take()
+
+    assert asyncio.run(fill()) == (7 + 9, ([b"7", b"8", b"9"], b"picture 9"))
+
+
+def gaze(milliseconds, x, worn=True):
+    at = milliseconds * MILLISECOND
+    return GazeSample(at, at, x, 0.5, worn)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "x"),
+    [
+        (gaze(0, 0.2), gaze(10, 0.4), 0.25),
+        (gaze(0, 0.2), None, 0.2),
+        (gaze(0, 0.2), gaze(10, 0.4, worn=False), 0.2),
+        (gaze(0, 0.2, worn=False), gaze(10, 0.4), None),
+        (gaze(-200, 0.2), None, None),
+    ],
+)
+def test_gaze_of_a_moment_between_two_samples(before, after, x):
+    found = gaze_between(before, after, int(2.5 * MILLISECOND))
+    assert (found and found[0]) == (pytest.approx(x) if x is not None else None)
