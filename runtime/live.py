@@ -11,9 +11,12 @@ from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
 from devices.device import Device, DeviceError, DeviceInfo
 from devices.parser import complain, say
+from devices.samples import KnownQuestion
+from devices.session.lines import SPOKEN, UNWATCHED, WATCHED
 from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.heard import Standing
 from runtime.answers.listeners import Listeners
-from runtime.answers.questions import known_question
+from runtime.answers.questions import Question, known_question
 from runtime.answers.record import Conditions
 from runtime.answers.session import SessionOptions, gaze_timeline, live_size, step_planner
 from runtime.answers.watcher import Watcher
@@ -33,6 +36,7 @@ from runtime.run.reports import Reporter
 from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
 from runtime.terminal import fill_closed_streams
+from runtime.voice.conversation import Conversation, VoiceOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,22 +115,43 @@ def watch(
     size = None if options.session_frames == "whole" else live_size(manifest)
     saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
     planner = step_planner(models, chosen, gaze)
-    capture = Capture(planner, due, bool(alerts), known_question, saving.asked)
+    talk = Conversation(voice_options(options), info.hears, device.clock, listeners)
+    capture = Capture(
+        planner,
+        due,
+        bool(alerts),
+        lambda sample: asked_before(sample, listens=talk.ears is not None),
+        saving.asked,
+        talk.ears,
+        may_stand=options.device == "session",
+    )
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
-    reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
+    heard = talk.heard if info.hears else None
+    reporter = Reporter(listeners, conditions, device.counts, gaze, eager, heard)
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
-        read_questions(capture, device.clock)
-    stays = bool(alerts) or not due or is_typed
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, saving.delivered)
+        read_questions(capture, device.clock, talk.toggle_talk)
+    stays = bool(alerts) or not due or is_typed or talk.ears is not None
+    loop = LiveLoop(
+        device,
+        stages,
+        alerts,
+        conditions,
+        reporter,
+        stays,
+        eager,
+        saving.delivered,
+        alert_rule(options),
+    )
     is_over = run_length(options, device)
     with Interruption() as interruption:
         try:
             loop.run(lambda: interruption.came, is_over)
         finally:
             device.disconnect()  # so that what it still holds is counted, too
+            talk.close()
             reporter.close()
             saving.close()
 
@@ -194,13 +219,41 @@ def due_questions(
 
 def standing_alerts(options: argparse.Namespace, device: Device) -> list[StandingAlert]:
     """The alerts of the command line; where nothing is asked, the one that the device knows of."""
-    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
-    if rule.release > rule.threshold:
-        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    rule = alert_rule(options)
     known = device.known_alert
     if known is not None and not options.alert and not options.ask:
         return [StandingAlert(known.text, rule, lambda at: device.looked_at(at) == known.target)]
     return [StandingAlert(text, rule) for text in options.alert]
+
+
+def alert_rule(options: argparse.Namespace) -> AlertRule:
+    """When an alert is raised."""
+    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
+    if rule.release > rule.threshold:
+        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    return rule
+
+
+def asked_before(sample: KnownQuestion, listens: bool) -> Question | Standing | None:
+    """What a source asks itself; None for what is in its sound, too, where that is heard anew."""
+    if sample.task in (SPOKEN, WATCHED, UNWATCHED) and listens:
+        return None
+    if sample.task in (WATCHED, UNWATCHED):
+        return Standing(sample.text, sample.task == WATCHED)
+    return known_question(sample)
+
+
+def voice_options(options: argparse.Namespace) -> VoiceOptions:
+    """What the command line says of voice."""
+    return VoiceOptions(
+        listens=options.listen,
+        speaks=options.speak,
+        model=options.speech_model,
+        pause=options.pause,
+        wake=options.wake,
+        full_duplex=options.duplex == "full",
+        command=options.speak_with,
+    )
 
 
 def session_options(
@@ -231,6 +284,8 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
         confidence=options.confidence,
         seed=options.seed,
         seconds=options.seconds,
+        sound=options.listen,
+        microphone=options.microphone,
     )
 
 

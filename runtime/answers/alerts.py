@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,59 @@ from devices.clock import NANOSECONDS
 from runtime.answers.questions import Question, alert_question
 
 YES, NO = "A", "B"
+_FRAME = frozenset(
+    [
+        "tell",
+        "telling",
+        "alert",
+        "alerting",
+        "notify",
+        "notifying",
+        "warn",
+        "warning",
+        "remind",
+        "me",
+        "when",
+        "if",
+        "as",
+        "soon",
+        "once",
+        "whenever",
+        "stop",
+        "no",
+        "longer",
+        "don't",
+        "do",
+        "not",
+        "any",
+        "more",
+        "anymore",
+        "about",
+        "of",
+        "i",
+        "look",
+        "looking",
+        "am",
+        "at",
+        "see",
+        "is",
+        "are",
+        "you",
+        "the",
+        "a",
+        "an",
+        "that",
+        "this",
+        "it",
+        "its",
+        "appears",
+        "appear",
+        "user",
+        "gazes",
+        "wearer",
+        "looks",
+    ]
+)  # what stands around the thing that a request is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +77,16 @@ class AlertRule:
     threshold: float = 0.5
     release: float = 0.4
     interval: float = 3.0
+
+
+def subject(request: str) -> str:
+    """What a request to be told, or not to be told any more, is about: its last noun's words.
+
+    Empty where it names nothing: "stop telling me".
+    """
+    words = re.findall(r"[\w']+", request.lower())
+    kept = [word for word in words if word not in _FRAME]
+    return " ".join(kept)
 
 
 class StandingAlert:

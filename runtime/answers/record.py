@@ -12,6 +12,7 @@ from typing import Literal
 
 from devices.device import StreamCounts
 from devices.samples import Fixation, FixationSource
+from runtime.answers.heard import HeardFact, HeardRecord, SpokenRecord
 from runtime.answers.questions import Answer, Question, well_formed
 from runtime.stream.steps import StepFact
 
@@ -58,7 +59,7 @@ class StreamFact:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """An answer and everything about its time."""
+    """An answer and everything about its time. `heard`: the words, where it was asked aloud."""
 
     question: str
     options: tuple[str, ...]
@@ -81,6 +82,7 @@ class AnswerRecord:
     bundle: str
     engine: str
     note: str | None = None
+    heard: HeardFact | None = None
     kind: Literal["answer", "alert"] = "answer"
 
 
@@ -168,6 +170,7 @@ class SummaryRecord:
     glances_dropped: int
     frames: StreamFact
     gaze: StreamFact
+    sound: StreamFact | None
     stages: dict[str, Percentiles]
     protocol: str
     bundle: str
@@ -175,7 +178,7 @@ class SummaryRecord:
     kind: Literal["summary"] = "summary"
 
 
-Record = AnswerRecord | AlertRecord | SecondRecord | SummaryRecord
+Record = AnswerRecord | AlertRecord | SecondRecord | SummaryRecord | HeardRecord | SpokenRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ def answer_record(
     frames: StreamFact,
     gaze: StreamFact,
     note: str | None = None,
+    heard: HeardFact | None = None,
 ) -> AnswerRecord:
     """The record of a question asked at `moment` (Unix ns) about `steps`."""
     frame_at = steps[-1].frames[1] if steps else None
@@ -227,6 +231,7 @@ def answer_record(
         bundle=conditions.bundle,
         engine=conditions.engine,
         note=note,
+        heard=heard,
     )
 
 

@@ -63,6 +63,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--device", default=SYNTHETIC, help=f"one of {', '.join(device_names())}")
     _add_device(parser.add_argument_group("device"))
     _add_questions(parser.add_argument_group("questions and alerts"))
+    _add_voice(parser.add_argument_group("voice"))
     _add_watching(parser.add_argument_group("how the stream is watched"))
     parser.add_argument(
         "--engine",
@@ -90,6 +91,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
         options.seconds = SYNTHETIC_SECONDS
+    options.speak = options.speak or options.speak_with is not None
+    options.listen = options.listen or options.microphone is not None
     if options.seconds == math.inf:
         options.seconds = None
     return options
@@ -185,6 +188,47 @@ def _add_questions(group: argparse._ArgumentGroup) -> None:
         type=numbers.number(0, numbers.MOST_SECONDS),
         default=3.0,
         metavar="SECONDS",
+    )
+
+
+def _add_voice(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--listen", action="store_true", help="take spoken questions (extra 'voice')"
+    )
+    group.add_argument(
+        "--microphone",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="listen with this computer's microphone (extra 'microphone')",
+    )
+    group.add_argument(
+        "--speech-model",
+        type=Path,
+        metavar="DIR",
+        help="another Moonshine model, or one that onnx-asr runs",
+    )
+    group.add_argument(
+        "--pause",
+        type=numbers.number(0.3, 5),
+        default=0.7,
+        metavar="SECONDS",
+        help="silence that ends what is said",
+    )
+    group.add_argument(
+        "--wake", type=_said, metavar="WORD", help="only what begins with it is for the glasses"
+    )
+    group.add_argument("--speak", action="store_true", help="say answers and alerts aloud")
+    group.add_argument(
+        "--speak-with",
+        metavar="COMMAND",
+        help="what speaks the text on its standard input (default: espeak-ng, else spd-say)",
+    )
+    group.add_argument(
+        "--duplex",
+        choices=("half", "full"),
+        default="half",
+        help="full: the microphone does not hear the answers, and speaking ends them",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import Delivery, Device
-from runtime.answers.alerts import StandingAlert
+from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.answers.record import Conditions
 from runtime.answers.watcher import Watcher
 from runtime.model.encoder import Encoder
@@ -47,17 +47,20 @@ class LiveLoop:
         stays: bool,
         eager: bool,
         on_delivery: Callable[[Delivery, int], None] = lambda delivery, now: None,
+        spoken_rule: AlertRule | None = None,
     ) -> None:
         """`stays`: whether to go on when every question is answered, until the device ends.
 
         `eager`: whether to encode the newest frames with the newest gaze whenever there is time, so
         that a question finds them encoded. `on_delivery` hears of all that the device delivers, and
-        when (Unix ns).
+        when (Unix ns). `spoken_rule`: of the alerts that are asked for meanwhile.
         """
         self._device = device
         self._capture = stages.capture
         self._encoding = Encoding(stages.encoder, reporter, device.clock)
-        self._decoding = Decoding(stages.watcher, alerts, conditions, reporter, device.clock)
+        self._decoding = Decoding(
+            stages.watcher, alerts, conditions, reporter, device.clock, spoken_rule
+        )
         self._reporter = reporter
         self._stays = stays
         self._eager = eager

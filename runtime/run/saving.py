@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from devices.clock import SimulatedClock
 from devices.device import Delivery, Device, DeviceInfo
+from devices.session.lines import ASKED, SPOKEN, UNWATCHED, WATCHED
 from devices.session.writer import SessionWriter
+from runtime.answers.heard import Standing
 from runtime.errors import RuntimeFault
 from runtime.run.capture import DueQuestion
 from runtime.stream.frame_timeline import resized
@@ -49,9 +51,14 @@ class Saving:
 
     def asked(self, due: DueQuestion) -> None:
         """A person asked a question."""
-        if self._writer is not None:
-            question = due.question
-            self._writer.asked(due.moment, question.text, question.options, question.truth)
+        if self._writer is None:
+            return
+        wish = due.question
+        if isinstance(wish, Standing):
+            self._writer.asked(due.moment, wish.text, task=WATCHED if wish.begins else UNWATCHED)
+        else:
+            task = ASKED if due.heard is None else SPOKEN
+            self._writer.asked(due.moment, wish.text, wish.options, wish.truth, task)
 
     def delivered(self, delivery: Delivery, now: int) -> None:
         """The device delivered something at `now` (Unix ns)."""

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from devices.clock import Clock
-from runtime.answers.alerts import YES, StandingAlert
+from runtime.answers.alerts import YES, AlertRule, StandingAlert, subject
+from runtime.answers.heard import Standing
 from runtime.answers.questions import HALTED
 from runtime.answers.record import Conditions, answer_record
 from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.errors import NotFiniteError, QuestionError
 from runtime.model.encoder import Encoder
 from runtime.run.reports import Reporter
-from runtime.run.work import Encoded, GlanceWork, QuestionWork, StepWork, Work
+from runtime.run.work import (
+    Encoded,
+    GlanceWork,
+    QuestionWork,
+    StandingWork,
+    StepWork,
+    Work,
+)
 from runtime.stopwatch import Stopwatch
 from runtime.stream.steps import Step, StepFact, StepPlan
+
+MOST_ALERTS = 16  # each costs a judgement at every step
 
 
 class Encoding:
@@ -50,6 +60,8 @@ class Encoding:
             self._reporter.kept_up(taken.plan, self._clock.now())
             self._shown = StepFact.of(taken.plan)
             return Encoded(taken, step)
+        if isinstance(taken, StandingWork):
+            return Encoded(taken, None)
         return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
 
     def _left_out(self, taken: Work | StepPlan, reason: str) -> Encoded | None:
@@ -82,9 +94,12 @@ class Decoding:
         conditions: Conditions,
         reporter: Reporter,
         clock: Clock,
+        spoken_rule: AlertRule | None = None,
     ) -> None:
+        """`spoken_rule`: when an alert that comes up meanwhile is raised."""
         self._watcher = watcher
-        self._alerts = alerts
+        self._alerts = list(alerts)
+        self._spoken_rule = spoken_rule or AlertRule()
         self._conditions = conditions
         self._reporter = reporter
         self._clock = clock
@@ -102,6 +117,8 @@ class Decoding:
             self._answer(work, encoded)
         elif self._halted:
             return
+        elif isinstance(work, StandingWork):
+            self._stand(work.standing)
         elif isinstance(work, StepWork) and encoded.step is not None:
             self._watcher.append(encoded.step, work.watch)
             self._reporter.appended(work.plan, self._watcher.contexts)
@@ -109,6 +126,23 @@ class Decoding:
         elif isinstance(work, GlanceWork):
             self._judge(work.moment, encoded.step, work.watch, work.tail)
         self._reporter.spent(work.watch)
+
+    def _stand(self, standing: Standing) -> None:
+        """Take up a spoken request, or give up those that it names: all, where it names none."""
+        if not standing.begins:
+            named = subject(standing.text)
+            self._alerts = [a for a in self._alerts if named and named not in subject(a.text)]
+            return
+        if len(self._alerts) >= MOST_ALERTS:
+            self._reporter.said(f"{MOST_ALERTS} alerts stand already: {standing.text!r} is not one")
+            return
+        alert = StandingAlert(standing.text, self._spoken_rule)
+        try:
+            self._watcher.asker.check(alert.question)
+        except QuestionError as error:
+            self._reporter.said(str(error))
+            return
+        self._alerts.append(alert)
 
     def _answer(self, work: QuestionWork, encoded: Encoded) -> None:
         """Answer and report; a question that can't be answered gets a record that says why."""
@@ -132,6 +166,7 @@ class Decoding:
                 work.watch.stages_ms(),
                 *self._reporter.streams(),
                 note="; ".join(filter(None, notes)) or None,
+                heard=work.heard,
             )
         )
 
