@@ -6,7 +6,7 @@ import os
 import threading
 from contextlib import suppress
 
-NICENESS = 10
+NICENESS = 5
 
 
 def be_nice() -> None:
