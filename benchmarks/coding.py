@@ -20,7 +20,7 @@ from devices.parser import Parser, complain
 from devices.synthetic.cloud import DrawnWearer, draw_wearer
 from runtime.bundle.opening import Bundle
 from runtime.coding.coding import CodingWay, RecordingCoder
-from runtime.coding.ledger import read_conditions
+from runtime.coding.ledger import CODING
 from runtime.coding.outputs.tables import fixations_coded
 from runtime.coding.question import NONE_LISTED, CodingQuestion
 from runtime.coding.results import read_coding
@@ -124,7 +124,7 @@ def _coded(
     source = open_source(drawn.folder, models.bundle.manifest.settings, None)
     out = drawn.folder.with_name("coded")
     RecordingCoder(models, way).code(source, out)
-    coding = read_coding(out, source, read_conditions(out), options.unsure_below)
+    coding = read_coding(out, source, CODING.read_conditions(out), options.unsure_below)
     table = csv.DictReader(fixations_coded(coding).decode("utf-8").splitlines())
     return [
         Coded(truth or NONE_LISTED, row["thing"])

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.streamgaze.asking.engines import ENGINES, load_models
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate, problems
 from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED, RULES
-from benchmarks.streamgaze.asking.results import Conditions, Result, ResultFile, Run
+from benchmarks.streamgaze.asking.results import RUNS, Conditions, Result, Run
 from benchmarks.streamgaze.data.dataset import (
     DataSetError,
     Selection,
@@ -31,6 +31,7 @@ from benchmarks.streamgaze.reporting.summary import summary_lines
 from devices import numbers
 from devices.parser import Parser
 from devices.printable import printable
+from runtime.ledger import Ledger
 from runtime.model.models import Models
 
 UNUSABLE_FILE = "unusable task file"
@@ -63,16 +64,17 @@ def make_run(
     files, library = open_data(options)
     models = load_models(options)
     conditions = _conditions(options, models, files)
-    results = ResultFile(options.out, conditions)
+    results = Ledger(RUNS, options.out, conditions)
+    done = frozenset(result.key for result in results.before)
     console.print(f"{conditions.engine}, protocol {options.protocol}, gaze: {options.gaze}")
     if options.protocol == "released":
         console.print(NOT_REPRODUCED)
     try:
         total = sum(len(file.questions) for file in files)
         with _progress(console) as progress:
-            task = progress.add_task("questions", total=total, completed=len(results.done))
-            for result in evaluate(models, library, files, way_of(options), results.done):
-                results.append(result)
+            task = progress.add_task("questions", total=total, completed=len(done))
+            for result in evaluate(models, library, files, way_of(options), done):
+                results.append([result])
                 heard(result)
                 progress.advance(task)
                 if result.skipped is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.graphs.model_file import save_model
 from runtime.engines.store import Precision
 
 PRODUCTS = ("MatMul", "Conv", "Gemm")
@@ -32,13 +33,7 @@ def write_with_precision(source: Path, precision: Precision, folder: Path) -> Pa
     model = onnx.load(source)
     _lower(model.graph, *LOW[precision])
     path = folder / source.name
-    onnx.save_model(
-        model,
-        path,
-        save_as_external_data=True,
-        location=f"{source.name}.data",
-        size_threshold=1024,
-    )
+    save_model(model, path)
     return path
 
 

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import DTypeLike
 from onnx import TensorProto, helper, numpy_helper
 
-from export import files
+from export.graphs.model_file import save_model
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import EncoderType, Target
 from runtime.engines.engine import OnnxEngine
@@ -51,7 +51,7 @@ def narrow(path: Path, kind: EncoderType) -> None:
     """Bring the weights and products of the float32 graph at `path` to 16 bits, in place."""
     model = onnx.load(path)
     _Narrowing(model.graph, kind).apply()
-    _save(model, path)
+    save_model(model, path)
 
 
 def write_for_cpu(source: Path, folder: Path) -> Path:
@@ -67,7 +67,7 @@ def write_for_cpu(source: Path, folder: Path) -> Path:
     model = onnx.load(source)
     _widen_products(model.graph)
     path = folder / source.name
-    _save(model, path)
+    save_model(model, path)
     return path
 
 
@@ -75,16 +75,6 @@ def cpu_engine(path: Path, threads: int = 0) -> OnnxEngine:
     """Load a graph of any bundle on the CPU, one for CUDA with products of a GPU's precision."""
     with TemporaryDirectory() as folder:
         return OnnxEngine(write_for_cpu(path, Path(folder)), threads)
-
-
-def _save(model: onnx.ModelProto, path: Path) -> None:
-    data = path.with_name(f"{path.name}.data")
-    data.unlink(missing_ok=True)
-    with files.named(data):
-        onnx.save_model(
-            model, path, save_as_external_data=True, location=data.name, size_threshold=1024
-        )
-    data.chmod(path.stat().st_mode)  # onnx makes it readable by its owner only
 
 
 class _Narrowing:

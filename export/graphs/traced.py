@@ -6,13 +6,12 @@ import logging
 import warnings
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export import files
 from export.graphs.graph_writer import OPSET
+from export.graphs.model_file import save_model
 from export.modules.resampler import GazeHalf, GazeResampler, SceneHalf
 from export.modules.vjepa import VJepaEncoder, VJepaGraph
 from runtime.bundle import manifest as names
@@ -100,12 +99,5 @@ def _trace(
             dynamic_shapes=tuple(dynamic.values()),
             verbose=False,
         )
-    model = program.model_proto
-    data = path.with_name(f"{path.name}.data")
-    data.unlink(missing_ok=True)
-    with files.named(data):
-        onnx.save_model(
-            model, path, save_as_external_data=True, location=data.name, size_threshold=1024
-        )
-    data.chmod(path.stat().st_mode)  # onnx makes it readable by its owner only
+    save_model(program.model_proto, path)
     return path

@@ -15,7 +15,7 @@ from devices.parser import Parser, complain, say
 from devices.printable import printable
 from runtime.bundle.opening import Bundle
 from runtime.coding.coding import CodingWay, RecordingCoder
-from runtime.coding.ledger import CodingError, read_conditions
+from runtime.coding.ledger import CODING, CodingError
 from runtime.coding.outputs.report import warnings
 from runtime.coding.outputs.writing import write_recording, write_together
 from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
@@ -155,7 +155,7 @@ def _code(coder: RecordingCoder, source: CodingSource, folder: Path, console: Sa
 def _written(
     options: argparse.Namespace, source: CodingSource, folder: Path, console: SafeConsole
 ) -> Coding:
-    conditions = read_conditions(folder)
+    conditions = CODING.read_conditions(folder)
     coding = read_coding(folder, source, conditions, options.unsure_below, options.corrections)
     write_recording(coding)
     for line in (summary(coding), *warnings(coding)):

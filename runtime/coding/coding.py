@@ -14,12 +14,13 @@ from devices.device import DeviceError
 from devices.recording.video import VideoCursor
 from runtime.answers.session import live_size
 from runtime.coding.coder import Coder, Decision
-from runtime.coding.ledger import Code, CodingConditions, Ledger
+from runtime.coding.ledger import CODING, Code, CodingConditions
 from runtime.coding.pictures import crop, save
 from runtime.coding.question import CodingQuestion
 from runtime.coding.source import CodingSource
 from runtime.coding.work import FixationRow, Glance, glances, trouble_of
 from runtime.errors import NotFiniteError
+from runtime.ledger import Ledger
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.stopwatch import Stopwatch
@@ -86,10 +87,11 @@ class RecordingCoder:
 
         Raises CodingError.
         """
-        ledger = Ledger(folder, conditions_of(self._models, source, self._way))
+        ledger = Ledger(CODING, folder, conditions_of(self._models, source, self._way))
+        done = frozenset(code.number for code in ledger.before)
         try:
-            heard(len(ledger.done))
-            for codes in self._codes(source, folder, ledger.done):
+            heard(len(done))
+            for codes in self._codes(source, folder, done):
                 ledger.append(codes)
                 heard(len(codes))
         finally:

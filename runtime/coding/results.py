@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devices.printable import printable
-from runtime.coding.ledger import Code, CodingConditions, CodingError, read_codes
+from runtime.coding.ledger import CODING, Code, CodingConditions, CodingError
 from runtime.coding.question import LONGEST_NAME, NONE_LISTED
 from runtime.coding.source import CodingSource
 from runtime.coding.work import FixationRow
@@ -72,7 +72,7 @@ def read_coding(
     corrections: Path | None = None,
 ) -> Coding:
     """What was coded so far, with the corrections that lie beside it. Raises CodingError."""
-    codes = read_codes(folder)
+    codes = {code.number: code for code in CODING.read(folder)}
     file = corrections or folder / CORRECTIONS_FILE
     corrected = read_corrections(file) if file.is_file() else {}
     fixations = []

@@ -1,30 +1,18 @@
-"""A run on disk: what it was run with, and one line per question, appended as it is answered.
-
-`run.json` says what was asked of what; `results.jsonl` holds the answers. A run that was stopped
-at any moment goes on where it was: a line cut short is dropped, its question asked again.
-"""
+"""A run on disk: `run.json` says what is asked of what; `results.jsonl` holds the answers."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
 
 from benchmarks.streamgaze.data.dataset import DataSetError
 from benchmarks.streamgaze.data.questions import EvaluationQuestion, Problem, QuestionKey
 from benchmarks.streamgaze.data.scoring import YES, alert_is_right, choice_is_right
 from runtime.answers.questions import YES_NO
 from runtime.answers.record import AnswerRecord, FixationFact
+from runtime.ledger import Job
 
-RUN_FILE = "run.json"
-RESULTS_FILE = "results.jsonl"
 NO_ANSWER_GIVEN = "no answer"
-DAMAGED = (msgspec.MsgspecError, RecursionError, UnicodeError)
-LONGEST = 120  # characters of a setting in an error message
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,57 +122,7 @@ def _is_right(question: EvaluationQuestion, response: str) -> bool | None:
     return choice_is_right(question.expected, response)
 
 
-class ResultFile:
-    """The results of a run being made. One process at a time."""
-
-    def __init__(self, folder: Path, conditions: Conditions) -> None:
-        """Open a new run, or one that was stopped.
-
-        Raises DataSetError for a run made under other conditions, one that another process is
-        making, and one that is damaged.
-        """
-        self._path = folder / RESULTS_FILE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab+")
-        except OSError as error:
-            raise DataSetError(f"--out {folder}: can't be written: {error.strerror}") from error
-        try:
-            self._lock(folder)
-            _check_conditions(folder, conditions)
-            self.done = frozenset(result.key for result in self._complete())
-        except DataSetError:
-            self._file.close()
-            raise
-
-    def append(self, result: Result) -> None:
-        """Write one result; afterwards not even a power cut loses it."""
-        self._file.write(msgspec.json.encode(result) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def read(self) -> list[Result]:
-        """All results so far."""
-        return list(self._complete())
-
-    def close(self) -> None:
-        """Close the file, which lets others go on with the run."""
-        self._file.close()
-
-    def _lock(self, folder: Path) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataSetError(f"--out {folder}: another process is making this run") from error
-
-    def _complete(self) -> Iterator[Result]:
-        """The results so far; what follows the last whole line is cut off."""
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            self._file.truncate(whole)
-        yield from _decoded(self._path, content[:whole])
+RUNS = Job("run", "run.json", "results.jsonl", Conditions, Result, DataSetError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,51 +136,4 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """Read a run. Raises DataSetError for a folder that holds none, or a damaged one."""
-    if not (folder / RUN_FILE).is_file():
-        raise DataSetError(f"{folder}: there is no run: it has no {RUN_FILE}")
-    conditions = _read_conditions(folder / RUN_FILE)
-    path = folder / RESULTS_FILE
-    content = path.read_bytes() if path.is_file() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    return Run(folder, conditions, tuple(_decoded(path, whole)))
-
-
-def _decoded(path: Path, lines: bytes) -> Iterator[Result]:
-    for number, line in enumerate(lines.splitlines(), start=1):
-        try:
-            yield msgspec.json.decode(line, type=Result)
-        except DAMAGED as error:
-            raise DataSetError(f"{path}, line {number}: damaged: {error}") from error
-
-
-def _check_conditions(folder: Path, conditions: Conditions) -> None:
-    path = folder / RUN_FILE
-    if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(conditions), indent=1) + b"\n")
-        partial.replace(path)
-        return
-    before, now = asdict(_read_conditions(path)), asdict(conditions)
-    for name, value in now.items():
-        if before[name] != value:
-            raise DataSetError(
-                f"--out {folder}: it holds a run with another {name.replace('_', ' ')} "
-                f"({_short(before[name])}, now {_short(value)}): give another folder"
-            )
-
-
-def _read_conditions(path: Path) -> Conditions:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Conditions)
-    except DAMAGED as error:
-        raise DataSetError(f"{path}: damaged: {error}") from error
-
-
-def _short(value: object) -> str:
-    """A setting in an error message."""
-    text = (
-        ", ".join(f"{task}: {digest[:8]}" for task, digest in value.items())
-        if isinstance(value, dict)
-        else str(value)
-    )
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return Run(folder, RUNS.read_conditions(folder), tuple(RUNS.read(folder)))

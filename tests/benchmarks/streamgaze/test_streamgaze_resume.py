@@ -107,12 +107,13 @@ def test_damage_inside_a_run_is_told(tiny_folder, many_questions, tmp_path, caps
 
 
 def test_one_process_at_a_time(tiny_folder, many_questions, tmp_path, capsys):
-    from benchmarks.streamgaze.asking.results import ResultFile, read_run
+    from benchmarks.streamgaze.asking.results import RUNS, read_run
+    from runtime.ledger import Ledger
 
     out = tmp_path / "run"
     command = many_questions.options("--bundle", tiny_folder, "--out", out, "--limit", 1)
     assert main(command) == 0
-    held = ResultFile(out, read_run(out).conditions)
+    held = Ledger(RUNS, out, read_run(out).conditions)
     capsys.readouterr()
     assert main(command) == 1
     assert "another process" in capsys.readouterr().err
