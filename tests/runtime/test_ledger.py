@@ -66,7 +66,7 @@ def test_one_at_a_time(tmp_path):
 def test_a_damaged_line_is_named(tmp_path, line):
     opened(tmp_path).close()
     (tmp_path / "counts.jsonl").write_bytes(b'{"number":1}\n' + line)
-    with pytest.raises(JobError, match="counts.jsonl, line 2: damaged"):
+    with pytest.raises(JobError, match=r"counts\.jsonl, line 2: damaged"):
         opened(tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_line_of_the_job(tmp_path, monkeypatch):
 
     ledger = opened(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(JobError, match="counts.jsonl: No space left on device"):
+    with pytest.raises(JobError, match=r"counts\.jsonl: No space left on device"):
         ledger.append([Done(1)])
 
 

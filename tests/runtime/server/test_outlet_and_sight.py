@@ -2,11 +2,13 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from devices.samples import GazeSample
 from runtime.server.outlet import Outlet
 from runtime.server.sight import gaze_between
+from runtime.server.steps import gaze_strength
 
 MILLISECOND = 1_000_000
 
@@ -40,3 +42,11 @@ def gaze(milliseconds, x, worn=True):
 def test_gaze_of_a_moment_between_two_samples(before, after, x):
     found = gaze_between(before, after, int(2.5 * MILLISECOND))
     assert (found and found[0]) == (pytest.approx(x) if x is not None else None)
+
+
+def test_what_gaze_did_to_a_token_is_the_length_of_all_that_was_added_to_it():
+    residuals = np.zeros((2, 3, 2), np.float32)
+    residuals[0, 1] = 3, 0
+    residuals[1, 1] = 0, -4
+    residuals[1, 2] = 0.6, 0.8
+    assert gaze_strength(residuals) == pytest.approx([0, 5, 1])
