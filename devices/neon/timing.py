@@ -120,7 +120,8 @@ class StreamClock:
     phone's clock is set, one of the two is known earlier than the other, and together they are
     wrong: then the present mapping is kept until a report and an echo that both came after the
     contradiction confirm the new one, or until the present one dates packets into the future while
-    the new one does not. Nothing is dated before the connection's first report and the first echo,
+    the new one does not. One that dates its own report into the future or long ago is never
+    believed. Nothing is dated before the connection's first report and the first echo,
     nor into the future, nor more than LONGEST_DELAY into the past.
     """
 
@@ -172,11 +173,20 @@ class StreamClock:
         candidate = self._candidate()
         if candidate is None:
             return
-        if self._anchor is None or self._agrees(candidate) or self._confirmed():
+        first = self._anchor is None
+        if (not first and self._agrees(candidate)) or (
+            self._is_plausible(candidate) and (first or self._confirmed())
+        ):
             self._adopt(candidate)
+        elif first:
+            self._ask_for_echo()
         elif self._disputed_at is None:
             self._disputed_at = now
             self._ask_for_echo()
+
+    def _is_plausible(self, candidate: _Anchor) -> bool:
+        """Whether it dates the report that it is made of when that came: one of the two may lie."""
+        return -TOLERANCE <= self._reported_at - candidate.moment <= LONGEST_DELAY
 
     def _agrees(self, candidate: _Anchor) -> bool:
         present = self._anchor.at(candidate.timestamp, self._rate)

@@ -92,7 +92,9 @@ def test_drift_of_100_ppm_over_ten_minutes_stays_below_a_millisecond():
 
 
 @pytest.mark.parametrize("follow", [False, True], ids=["steady stamps", "stamps that jump"])
-@pytest.mark.parametrize("step", [5 * SECOND, -5 * SECOND, SECOND // 5, -SECOND // 5])
+@pytest.mark.parametrize(
+    "step", [3600 * SECOND, -3600 * SECOND, 5 * SECOND, -5 * SECOND, SECOND // 5, -SECOND // 5]
+)
 @pytest.mark.parametrize("after_report_ms", [105, 355, 905])
 @pytest.mark.parametrize("echo_on_demand", [True, False])
 def test_a_step_is_followed_within_two_seconds(follow, step, after_report_ms, echo_on_demand):
@@ -108,6 +110,25 @@ def test_a_step_is_followed_within_two_seconds(follow, step, after_report_ms, ec
         assert max(abs(e) for e in errors.values()) < 5 * MS
     before = [e for m, e in errors.items() if m < step_at]
     assert max(map(abs, before)) < MS
+
+
+@pytest.mark.parametrize("what", ["echo", "report"])
+@pytest.mark.parametrize("lie", [START, 3600 * SECOND, 11 * SECOND, -SECOND, -3600 * SECOND])
+def test_a_clock_that_would_date_its_own_report_amiss_is_not_believed(what, lie):
+    """Said again and again; the phone's clock was known before, and is known again afterwards."""
+    wire = Wire()
+    errors = wire.run(START, START + 3 * SECOND)
+    honest = wire.unix
+    lying = Wire()
+    lying.clock, lying.base = wire.clock, wire.base
+    setattr(wire, what, lambda moment: getattr(lying, what)(moment))
+    lying.unix = lambda moment: honest(moment) + (lie if what == "echo" else -lie)
+    lying.stamp = wire.stamp
+    errors |= wire.run(START + 3 * SECOND, START + 13 * SECOND)
+    delattr(wire, what)
+    errors |= wire.run(START + 13 * SECOND, START + 16 * SECOND)
+    assert None not in errors.values()
+    assert max(map(abs, errors.values())) < 5 * MS
 
 
 def test_a_packet_from_the_future_is_not_dated_and_asks_for_an_echo():
