@@ -9,17 +9,25 @@ from devices.neon.wire import RtpPacket, SenderReport
 MOST_CANDIDATES = 8
 
 
+@dataclass(frozen=True, slots=True)
+class HeardReport:
+    """A sender report, and when it arrived (Unix ns, host): it may be believed long after."""
+
+    report: SenderReport
+    arrived_at: int
+
+
 @dataclass(slots=True)
 class _Candidate:
     """A sender that has not been believed yet: what speaks for it so far."""
 
     sequence: int | None = None
     in_row: int = 0
-    report: SenderReport | None = None
+    heard: HeardReport | None = None
 
     @property
     def is_valid(self) -> bool:
-        return self.in_row > 1 or (self.in_row > 0 and self.report is not None)
+        return self.in_row > 1 or (self.in_row > 0 and self.heard is not None)
 
 
 class Source:
@@ -32,7 +40,7 @@ class Source:
         self.pinned = pinned
         self._candidates: dict[int, _Candidate] = {}
 
-    def packet(self, packet: RtpPacket) -> SenderReport | None:
+    def packet(self, packet: RtpPacket) -> HeardReport | None:
         """A packet has come; returns the sender report that came before, once it is believed."""
         if self.pinned is not None:
             return None
@@ -42,20 +50,21 @@ class Source:
         candidate.sequence = packet.sequence
         return self._settle(packet.source, candidate)
 
-    def report(self, report: SenderReport) -> SenderReport | None:
-        """A sender report has come; returns it if it is to be believed."""
+    def report(self, report: SenderReport, arrived_at: int) -> HeardReport | None:
+        """A sender report has come (Unix ns, host); returns it if it is to be believed."""
+        heard = HeardReport(report, arrived_at)
         if self.pinned is not None:
-            return report if report.source == self.pinned else None
+            return heard if report.source == self.pinned else None
         candidate = self._candidate(report.source)
-        candidate.report = report
+        candidate.heard = heard
         return self._settle(report.source, candidate)
 
-    def _settle(self, source: int, candidate: _Candidate) -> SenderReport | None:
+    def _settle(self, source: int, candidate: _Candidate) -> HeardReport | None:
         if not candidate.is_valid:
             return None
         self.pinned = source
         self._candidates.clear()
-        return candidate.report
+        return candidate.heard
 
     def _candidate(self, source: int) -> _Candidate:
         """The newest few are remembered."""

@@ -12,7 +12,7 @@ from devices.mailbox import Mailbox
 from devices.neon import wire
 from devices.neon.rtsp.description import Description
 from devices.neon.sequence import Arrival, Sequencer
-from devices.neon.source import Source
+from devices.neon.source import HeardReport, Source
 from devices.neon.timing import ClockOffset, StreamClock
 
 BEFORE_REPORT = "before the first sender report"
@@ -104,7 +104,7 @@ class Stream(ABC):
         try:
             report = wire.parse_sender_report(data)
             if report is not None:
-                self._believe(self._source.report(report))
+                self._believe(self._source.report(report, self._now()))
                 self.garbage += report.source != (self._source.pinned or report.source)
         except wire.MalformedPacket:
             self.garbage += 1
@@ -140,9 +140,9 @@ class Stream(ABC):
             return
         self._deliver(self._sequencer.push(packet, now))
 
-    def _believe(self, report: wire.SenderReport | None) -> None:
-        if report is not None:
-            self._clock.report(report, self._now())
+    def _believe(self, heard: HeardReport | None) -> None:
+        if heard is not None:
+            self._clock.report(heard.report, heard.arrived_at)
             self.reported = True
 
     def tick(self, now: int) -> None:

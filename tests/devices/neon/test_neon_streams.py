@@ -167,17 +167,24 @@ def test_the_first_two_in_a_row_are_believed_and_nobody_else():
     for sequence in (5, 9, 3):
         source.packet(RtpPacket(96, sequence, 0, 66, True, b"x"))
     assert source.pinned is None
-    source.report(SenderReport(66, START, 0))
+    source.report(SenderReport(66, START, 0), START)
     assert source.pinned == 66  # a report and a packet
     source = Source(None)
-    assert source.report(SenderReport(13, START, 0)) is None
+    assert source.report(SenderReport(13, START, 0), START) is None
     source.packet(RtpPacket(96, 65535, 0, 7, True, b"x"))
     source.packet(RtpPacket(96, 0, 0, 7, True, b"x"))
     assert source.pinned == 7
-    assert source.report(SenderReport(13, START, 0)) is None
-    assert source.report(SenderReport(7, START, 0)) is not None
+    assert source.report(SenderReport(13, START, 0), START) is None
+    assert source.report(SenderReport(7, START, 0), START) is not None
     source.packet(RtpPacket(96, 1, 0, 13, True, b"x"))
     assert source.pinned == 7
+
+
+def test_a_report_believed_late_is_as_old_as_it_is():
+    source = Source(None)
+    assert source.report(SenderReport(7, START, 0), START + 5) is None
+    heard = source.packet(RtpPacket(96, 0, 0, 7, True, b"x"))
+    assert heard.arrived_at == START + 5 and heard.report.moment == START
 
 
 def test_senders_without_end_are_forgotten():
@@ -185,4 +192,4 @@ def test_senders_without_end_are_forgotten():
     for number in range(10_000):
         source.packet(RtpPacket(96, number, 0, number, True, b"x"))
     assert len(source._candidates) <= 8 and source.pinned is None
-    assert Source(42).report(SenderReport(7, START, 0)) is None
+    assert Source(42).report(SenderReport(7, START, 0), START) is None
