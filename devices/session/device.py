@@ -17,7 +17,7 @@ from devices.device import (
     DeviceInfo,
     StreamCounts,
 )
-from devices.samples import GazeSample, Sample, SceneFrame
+from devices.samples import GazeSample, Sample, SceneFrame, Sound
 from devices.session.lines import (
     FRAMES,
     LINES,
@@ -47,11 +47,15 @@ class _PolledClock(SimulatedClock):
 class SessionDevice(Device):
     """Plays a session. Questions that were asked while it was saved are asked again."""
 
-    def __init__(self, path: Path, fast: bool = False) -> None:
-        """`fast`: on a simulated clock, delivery by delivery; else in the time that it took."""
+    def __init__(self, path: Path, fast: bool = False, sound: bool = False) -> None:
+        """`fast`: on a simulated clock, delivery by delivery; else in the time that it took.
+
+        `sound`: deliver the sound that was saved, too, to be heard anew.
+        """
         super().__init__()
         self._path = path
         self._fast = fast
+        self._sound = sound
         self._playback: _Playback | None = None
 
     def connect(self) -> DeviceInfo:
@@ -63,13 +67,14 @@ class SessionDevice(Device):
         if end is None:
             raise DeviceError(f"{self._path}: nothing was saved in this session")
         self._newest_frame = self._newest_gaze = None
-        self._playback = playback = _Playback(self._path)
+        self._playback = playback = _Playback(self._path, self._sound)
         self._polled = _PolledClock(playback.next_at or end)
         self.clock = self._polled if self._fast else SystemClock(playback.next_at)
         starts_at = head.started_at if head.info.starts_at is None else head.info.starts_at
         ends_at = end if head.info.ends_at is None else head.info.ends_at
         name = f"session of {head.info.name}"
-        return replace(head.info, name=name, starts_at=starts_at, ends_at=ends_at)
+        hears = head.info.hears and self._sound
+        return replace(head.info, name=name, starts_at=starts_at, ends_at=ends_at, hears=hears)
 
     def disconnect(self) -> None:
         if self._playback is not None:
@@ -91,8 +96,11 @@ class SessionDevice(Device):
 class _Playback:
     """One pass through a session."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sound: bool) -> None:
         self._folder = folder
+        self._delivers_sound = sound
+        self._sounds = 0
+        self._sound_dropped: Counter[str] = Counter()
         self._batches: Iterator[Batch] = read_batches(folder)
         self._next = next(self._batches, None)
         self._video = SavedFrames(folder / FRAMES) if (folder / FRAMES).is_file() else None
@@ -131,6 +139,11 @@ class _Playback:
             StreamCounts(
                 self._gaze, self._gaze - self._gaze_dropped.total(), Counter(self._gaze_dropped)
             ),
+            StreamCounts(
+                self._sounds,
+                self._sounds - self._sound_dropped.total(),
+                Counter(self._sound_dropped),
+            ),
         )
 
     def close(self) -> None:
@@ -143,7 +156,7 @@ class _Playback:
 
     def _sample(self, sample: Sample | FrameLine) -> Sample | None:
         if not isinstance(sample, FrameLine):
-            return self._sound(sample)
+            return self._checked(sample)
         self._frames += 1
         if not sample.saved:
             self._dropped[NOT_SAVED] += 1
@@ -157,9 +170,15 @@ class _Playback:
             return None
         return SceneFrame(sample.captured_at, sample.arrived_at, sample.index, pixels)
 
-    def _sound(self, sample: Sample) -> Sample | None:
+    def _checked(self, sample: Sample) -> Sample | None:
         """What may be delivered; numbers that can't be are dropped by cause, as live."""
+        if isinstance(sample, Sound) and not self._delivers_sound:
+            return None
         wrong = fault(sample)
+        if isinstance(sample, Sound):
+            self._sounds += 1
+            if wrong is not None:
+                self._sound_dropped[wrong] += 1
         if isinstance(sample, GazeSample):
             self._gaze += 1
             if wrong is not None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from devices.bounds import is_size
@@ -28,12 +29,13 @@ from devices.samples import (
     GazeSample,
     KnownQuestion,
     Sample,
+    Sound,
 )
 
 FORMAT = 1
 HEAD, LINES, FRAMES = "session.json", "samples.jsonl", "frames.mkv"
 ASKED = "asked"  # the task of a question that a person asked while a session was saved
-FRAME, LOST, POLL = "frame", "lost frame", "poll"
+FRAME, LOST, POLL, SOUND = "frame", "lost frame", "poll", "sound"
 LONGEST_LINE = 1 << 20  # bytes
 MOST_SAMPLES = 100_000  # in one delivery
 LONGEST_PAUSE = 3600 * NANOSECONDS  # between two deliveries; no run looks away for so long
@@ -49,6 +51,7 @@ _VALUES: dict[str, Any] = {
     "question": tuple[Time, Time, Text, Text, tuple[Text, ...], Text | None],
     FRAME: tuple[Time, Time, Time],
     LOST: tuple[Time, Time, Time],
+    SOUND: tuple[Time, Time, Annotated[int, Meta(ge=1, le=2**31)], bytes],
     POLL: tuple[Time, Time, Time, tuple[Text, ...]],
 }
 _KINDS: dict[str, type] = {
@@ -93,6 +96,9 @@ class Batch:
 
 def sample_line(sample: Sample) -> bytes:
     """The line of any sample that is not a frame."""
+    if isinstance(sample, Sound):
+        heard = np.ascontiguousarray(sample.samples, "<f4").tobytes()
+        return _line(SOUND, sample.begins_at, sample.arrived_at, sample.rate, heard)
     kind = type(sample)
     return _line(_NAMES[kind], *(getattr(sample, name) for name in _FIELDS[kind]))
 
@@ -213,7 +219,7 @@ def _check_times(batch: Batch, before: int) -> None:
     if not 0 <= batch.polled_at - before <= LONGEST_PAUSE:
         raise ValueError(f"polled at {batch.polled_at} after {before}")
     for sample in batch.samples:
-        is_timed = isinstance(sample, FrameLine | GazeSample | Blink)
+        is_timed = isinstance(sample, FrameLine | GazeSample | Blink | Sound)
         if is_timed and abs(batch.polled_at - sample.captured_at) > LONGEST_PAUSE:
             raise ValueError(f"captured at {sample.captured_at}, polled at {batch.polled_at}")
 
@@ -221,6 +227,9 @@ def _check_times(batch: Batch, before: int) -> None:
 def _sample(kind: str, values: tuple[Any, ...]) -> Sample | FrameLine:
     if kind in (FRAME, LOST):
         return FrameLine(*values, saved=kind == FRAME)
+    if kind == SOUND:
+        begins_at, arrived_at, rate, heard = values
+        return Sound(begins_at, arrived_at, rate, np.frombuffer(heard, "<f4"))
     if kind in ("gaze", "fixation"):
         at, arrived_at, x, y, *more = values
         return _KINDS[kind](at, arrived_at, _number(x), _number(y), *more)
