@@ -13,7 +13,6 @@ from devices.device import Device, DeviceError, DeviceInfo
 from devices.parser import complain, say
 from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.listeners import Listeners
-from runtime.answers.questions import known_question
 from runtime.answers.record import Conditions
 from runtime.answers.session import SessionOptions, gaze_timeline, step_planner
 from runtime.answers.watcher import Watcher
@@ -88,6 +87,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
                     raise RuntimeFault("--diary keeps what --protocol causal sees")
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
+                if options.listen or options.speak:
+                    raise RuntimeFault("--listen and --speak are for --protocol causal")
                 answer_as_released(models, device, info, chosen, due, listeners)
             else:
                 with screen.status():
@@ -109,7 +110,7 @@ def watch(
     """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
-    alerts = StandingAlerts(standing_alerts(options, device))
+    alerts = StandingAlerts(standing_alerts(options, device), alert_rule(options))
     gaze = gaze_timeline(chosen, manifest.settings, info)
     is_served = options.serve is not None
     watcher = Watcher(models, grid, chosen.window_steps, listeners.piece, compares=is_served)
@@ -118,16 +119,19 @@ def watch(
     audience = Audience(options, models, device, info, chosen, listeners)
     planner = step_planner(models, chosen, gaze)
     glances = alerts if audience.diary is None else True
-    capture = Capture(planner, due, glances, known_question, audience.asked)
+    may_stand = is_served or audience.ears is not None or options.device == "session"
+    capture = Capture(
+        planner, due, glances, audience.known, audience.asked, audience.ears, may_stand
+    )
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
-    reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
+    reporter = Reporter(listeners, conditions, device.counts, gaze, eager, audience.heard)
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
-        read_questions(capture, device.clock)
+        read_questions(capture, device.clock, audience.toggle_talk)
     audience.serve(alerts, capture.ask, planner.tail)
-    stays = bool(alerts) or not due or is_typed or audience.is_served
+    stays = bool(alerts) or not due or is_typed or audience.stays
     told = audience.delivered, audience.diary
     loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, *told)
     is_over = run_length(options, device)
@@ -137,6 +141,7 @@ def watch(
             loop.run(lambda: interruption.came, is_over)
         finally:
             device.disconnect()  # so that what it still holds is counted, too
+            audience.end_conversation()
             reporter.close()
             audience.close()
 
@@ -204,13 +209,19 @@ def due_questions(
 
 def standing_alerts(options: argparse.Namespace, device: Device) -> list[StandingAlert]:
     """The alerts of the command line; where nothing is asked, the one that the device knows of."""
-    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
-    if rule.release > rule.threshold:
-        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    rule = alert_rule(options)
     known = device.known_alert
     if known is not None and not options.alert and not options.ask:
         return [StandingAlert(known.text, rule, lambda at: device.looked_at(at) == known.target)]
     return [StandingAlert(text, rule) for text in options.alert]
+
+
+def alert_rule(options: argparse.Namespace) -> AlertRule:
+    """When an alert is raised."""
+    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
+    if rule.release > rule.threshold:
+        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    return rule
 
 
 def session_options(
@@ -241,6 +252,8 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
         confidence=options.confidence,
         seed=options.seed,
         seconds=options.seconds,
+        sound=options.listen,
+        microphone=options.microphone,
     )
 
 

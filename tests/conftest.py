@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 def pytest_addoption(parser):
     parser.addoption("--arm64", metavar="DIR", help="an emulated ARM64, made by .ci/arm64 DIR")
     parser.addoption("--gpu", metavar="DIR", help="a software GPU, made by .ci/gpu DIR")
+    parser.addoption("--spoken", action="store_true", help="also what is really spoken: minutes")
 
 
 def pytest_collection_modifyitems(items):

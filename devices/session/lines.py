@@ -34,7 +34,9 @@ from devices.samples import (
 
 FORMAT = 1
 HEAD, LINES, FRAMES = "session.json", "samples.jsonl", "frames.mkv"
-ASKED = "asked"  # the task of a question that a person asked while a session was saved
+# The task of what a person asked while a session was saved: typed, spoken; what to be told of from
+# then on, and not any more.
+ASKED, SPOKEN, WATCHED, UNWATCHED = "asked", "spoken", "standing", "standing no longer"
 FRAME, LOST, POLL, SOUND = "frame", "lost frame", "poll", "sound"
 LONGEST_LINE = 1 << 20  # bytes
 MOST_SAMPLES = 100_000  # in one delivery
