@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +23,11 @@ from devices.session.lines import (
     LINES,
     Batch,
     FrameLine,
+    is_said_aloud,
     last_poll,
     read_batches,
     read_head,
+    said_aloud,
 )
 from devices.session.video import SavedFrames
 
@@ -103,6 +105,7 @@ class _Playback:
         self._sound_dropped: Counter[str] = Counter()
         self._batches: Iterator[Batch] = read_batches(folder)
         self._next = next(self._batches, None)
+        self._said = deque(said_aloud(folder))
         self._video = SavedFrames(folder / FRAMES) if (folder / FRAMES).is_file() else None
         self._until = 0, 0
         self._is_cut = False
@@ -122,6 +125,7 @@ class _Playback:
         notices: list[str] = []
         while not self._is_cut and self._next is not None and self._next.polled_at <= now:
             batch = self._next
+            samples += self._said_by(batch.polled_at)
             samples += filter(None, map(self._sample, batch.samples))
             notices += batch.notices
             self._until = batch.frames_until, batch.gaze_until
@@ -130,6 +134,12 @@ class _Playback:
             notices.append("the frames of this session were cut off here: it ends")
             self._next = None
         return Delivery(tuple(samples), *self._until, tuple(notices), self._next is None)
+
+    def _said_by(self, moment: int) -> Iterator[Sample]:
+        """What was said by `moment` (Unix ns): asked when it was said, not when it was understood,
+        so that nothing later is decided before."""
+        while self._said and self._said[0].captured_at <= moment:
+            yield self._said.popleft()
 
     def counts(self) -> DeviceCounts:
         """What was played so far; frames whose pixels are not in the session are dropped."""
@@ -155,6 +165,8 @@ class _Playback:
             self._video = None
 
     def _sample(self, sample: Sample | FrameLine) -> Sample | None:
+        if is_said_aloud(sample):
+            return None  # it was delivered at its moment
         if not isinstance(sample, FrameLine):
             return self._checked(sample)
         self._frames += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -196,6 +197,24 @@ def last_poll(folder: Path) -> int | None:
         return None if last is None else read_line(last)[1][0]
     except ValueError as error:
         raise DeviceError(f"{path}: its last delivery is damaged: {error}") from error
+
+
+def said_aloud(folder: Path) -> list[KnownQuestion]:
+    """What a person said to the glasses, in the order of its moments: each stands in its file where
+    it was understood, which is later. A line that can't be read is left to `read_batches`."""
+    marker, found = b'["question",', []
+    with (folder / LINES).open("rb") as file:
+        for line in _whole_lines(file):
+            if line.startswith(marker):
+                with suppress(ValueError):
+                    found.append(_sample(*read_line(line)))
+    spoken = (sample for sample in found if is_said_aloud(sample))
+    return sorted(spoken, key=lambda sample: sample.captured_at)
+
+
+def is_said_aloud(sample: Sample | FrameLine) -> bool:
+    """Whether it is a question, or a standing request, that was spoken."""
+    return isinstance(sample, KnownQuestion) and sample.task in (SPOKEN, WATCHED, UNWATCHED)
 
 
 def read_line(line: bytes) -> tuple[str, tuple[Any, ...]]:

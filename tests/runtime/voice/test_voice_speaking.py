@@ -5,44 +5,16 @@ import threading
 import time
 
 import pytest
+from written_records import ALERT, FACTS, answer
 
 from devices.clock import SystemClock
 from runtime.answers.heard import Standing
 from runtime.answers.listeners import Listeners, Piece
-from runtime.answers.record import AlertRecord, AnswerRecord, StreamFact
+from runtime.answers.record import AlertRecord
 from runtime.voice.conversation import Conversation, VoiceOptions
 from runtime.voice.mouth import CommandVoice, Mouth, speaking_command
 from runtime.voice.recognizer import SpeechUnavailable, open_recognizer
 from runtime.voice.speaking import Speaking, alert_words, confirmation
-
-NOTHING = StreamFact(0, 0, {})
-FACTS = {
-    "question": "What?",
-    "options": (),
-    "answer": "",
-    "probabilities": None,
-    "truth": None,
-    "asked_at": 1,
-    "frame_at": 1,
-    "gaze_at": 1,
-    "frame_age_ms": 0.0,
-    "gaze_age_ms": 0.0,
-    "fixations": (),
-    "context_start": 1,
-    "steps": (1,),
-    "ttft_ms": 1.0,
-    "stages_ms": {},
-    "frames": NOTHING,
-    "gaze": NOTHING,
-    "protocol": "causal",
-    "bundle": "b",
-    "engine": "e",
-}
-ALERT = {"raised_at": 1, "since_frame_ms": 0.0, "since_fixation_ms": None, "set_off_by": None}
-
-
-def answer(text, options=()):
-    return AnswerRecord(**(FACTS | {"answer": text, "options": options}))
 
 
 class Gated:
