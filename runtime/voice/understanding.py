@@ -14,12 +14,14 @@ STRAY = ("you", "okay", "ok", "oh", "uh", "um", "so", "thank you", "thanks", "by
 """What the start and the end of a codec's stream are heard as, too."""
 STOP = ("stop", "stop it", "be quiet", "quiet", "silence", "stop talking")
 AGAIN = ("again", "say that again", "repeat that", "repeat", "say it again")
-POINTING = ("this", "that", "these", "those", "here")
+TIME = r"(morning|afternoon|evening|week|weekend|month|year|summer|winter|spring|autumn|time)\b"
+"""After a "this" that points at nothing."""
+_POINTING = re.compile(rf"\b(this|that|these|those|here)\b(?!'| {TIME})", re.IGNORECASE)
 ASKING = re.compile(
     r"(what|which|where|who|whose|when|why|how|is|are|was|were|do|did|does|am|has|have|can|could)\b"
 )
 VIEW = re.compile(
-    r"\b(this|these|those|here)\b|\bin front of me\b|"
+    rf"\b(this(?! {TIME})|these|those|here)\b|\bin front of me\b|"
     r"\b(am|was) i (looking|holding|reading|gazing)\b"
     r"|\b(did|do|have|can|could) i (just |last |already )?"
     r"(see|seen|look|looked|gaze|gazed|read|hold|touch|pick|miss|missed)\b"
@@ -128,11 +130,10 @@ def pointing_words(text: str, began_at: int, ended_at: int) -> tuple[Word, ...]:
     """
     length = max(1, len(text))
     found = []
-    for match in re.finditer(r"[\w']+", text):
-        if match.group().lower() in POINTING:
-            middle = (match.start() + match.end()) / 2
-            at = began_at + round((ended_at - began_at) * middle / length)
-            found.append(Word(match.group().lower(), at))
+    for match in _POINTING.finditer(text):
+        middle = (match.start() + match.end()) / 2
+        at = began_at + round((ended_at - began_at) * middle / length)
+        found.append(Word(match.group().lower(), at))
     return tuple(found)
 
 
