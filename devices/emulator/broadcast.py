@@ -18,7 +18,7 @@ from devices.emulator.programmes.programme import (
     endless,
 )
 from devices.neon import wire
-from devices.neon.sound.units import pack_units
+from devices.neon.sound.units import UNIT_SAMPLES, pack_units
 from devices.waiting import together
 
 PACKET_PAYLOAD = 1250
@@ -48,7 +48,10 @@ class Broadcast:
         self._phone = phone
         self._camera = camera
         sound = phone.programme.sound
-        self._ticks = wire.MEDIA_CLOCK if camera != "sound" or sound is None else sound.rate
+        self._ticks, self._whole_after = wire.MEDIA_CLOCK, 0
+        if camera == "sound" and sound is not None:  # a unit is sent once all of it was heard
+            self._ticks = sound.rate
+            self._whole_after = UNIT_SAMPLES * NANOSECONDS // sound.rate
         self._rtp = rtp
         self._rtcp = rtcp
         self._base = draw.getrandbits(32)
@@ -65,7 +68,8 @@ class Broadcast:
         phone = self._phone
         for moment, item in self._items():
             captured_at = phone.started_at + moment
-            due = phone.real((captured_at - phone.clock.now()) / NANOSECONDS)
+            sent_at = captured_at + self._whole_after
+            due = phone.real((sent_at - phone.clock.now()) / NANOSECONDS)
             await asyncio.sleep(due)
             if self._silent():
                 continue
