@@ -28,7 +28,7 @@ from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, 
 from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser, complain
-from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.listeners import Listeners, News
 from runtime.answers.questions import Question
 from runtime.answers.record import Conditions, SecondRecord, SummaryRecord
@@ -118,7 +118,7 @@ def soak(
         frames = frame_timeline(models, options)
         planner = StepPlanner(frames, gaze, options.rate)
         due = [DueQuestion(QUESTION, START + round(at * NANOSECONDS)) for at in asked]
-        alerts = [StandingAlert("Tell me when I look at the knife.", AlertRule())]
+        alerts = StandingAlerts([StandingAlert("Tell me when I look at the knife.", AlertRule())])
         stages = Stages(
             Capture(planner, due, glances=True),
             Encoder(models, grid, use_gaze=True),

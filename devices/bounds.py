@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from devices.clock import NANOSECONDS
-from devices.samples import Blink, Fixation, GazeSample, Sample, SceneFrame
+from devices.samples import Blink, Fixation, GazeSample, Sample, SceneFrame, Sound
 
 FARTHEST = 10.0
 """Widths or heights of the frame by which a position may lie outside it; beyond, it is none."""
@@ -13,9 +15,15 @@ LONGEST_EVENT = 3600 * NANOSECONDS
 MOST_SIDE, MOST_PIXELS = 8192, 2**24
 """Of a scene frame; a camera of 4K has half of that."""
 
+LEAST_SOUND_RATE, MOST_SOUND_RATE, MOST_SOUND = 4_000, 192_000, 2**20
+"""Hz, and samples in one piece."""
+LOUDEST = 8.0
+"""Of a sound sample; a decoder may overshoot 1 a little."""
+
 NO_PLACE = "not a valid position"
 NO_TIME = "not a valid time"
 NO_CONFIDENCE = "not a valid confidence"
+NO_SOUND = "not a valid sound"
 
 
 def is_place(x: float, y: float) -> bool:
@@ -40,8 +48,18 @@ def is_size(width: int, height: int) -> bool:
     return 0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE and width * height <= MOST_PIXELS
 
 
+def is_sound(sound: Sound) -> bool:
+    """Whether a piece of sound has a rate, a length and a loudness that can be."""
+    samples = sound.samples
+    if samples.ndim != 1 or not 0 < samples.size <= MOST_SOUND:
+        return False
+    return bool(np.isfinite(samples).all()) and float(np.abs(samples).max()) <= LOUDEST
+
+
 def fault(sample: Sample) -> str | None:
     """Why a sample can't be one, in a few words; None where nothing is wrong with it."""
+    if isinstance(sample, Sound) and not LEAST_SOUND_RATE <= sample.rate <= MOST_SOUND_RATE:
+        return NO_SOUND
     if not (is_moment(sample.captured_at) and is_moment(sample.arrived_at)):
         return NO_TIME
     if isinstance(sample, Fixation | Blink) and not _is_span(sample.started_at, sample.ended_at):
@@ -52,6 +70,8 @@ def fault(sample: Sample) -> str | None:
         return NO_CONFIDENCE
     if isinstance(sample, SceneFrame) and not is_size(*sample.pixels.shape[1::-1]):
         return NO_PLACE
+    if isinstance(sample, Sound) and not is_sound(sample):
+        return NO_SOUND
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,8 @@ class DeviceOptions:
     `address`, `port`: where a live device is found. `transport`: of a Neon's streams, None
     for UDP until packets are lost. `undistort`: a Neon's gaze as an ideal camera would see it.
     `confidence`: gaze of a Core below it is none, None for Capture's own limit.
-    `seed`, `seconds`: of a synthetic wearer.
+    `seed`, `seconds`: of a synthetic wearer. `sound`: take what its microphone hears;
+    `microphone`: this computer's, in place of that: its name, or "" for the default one.
     """
 
     path: Path | None = None
@@ -36,13 +37,19 @@ class DeviceOptions:
     confidence: float | None = None
     seed: int = 0
     seconds: float | None = None
+    sound: bool = False
+    microphone: str | None = None
 
 
 def open_device(name: str, options: DeviceOptions) -> Device:
     """A device, not yet connected. Raises DeviceError for a name that is not known."""
     if name not in _DEVICES:
         raise DeviceError(f"unknown device {name!r}: choose one of {', '.join(device_names())}")
-    return _DEVICES[name](options)
+    if options.microphone is None:
+        return _DEVICES[name](options)
+    from devices.microphone.device import MicrophoneDevice
+
+    return MicrophoneDevice(_DEVICES[name](replace(options, sound=False)), options.microphone)
 
 
 def device_names() -> tuple[str, ...]:
@@ -61,6 +68,7 @@ def _recording(options: DeviceOptions) -> Device:
         options.fixations,
         name=options.recording,
         strict=options.strict,
+        sound=options.sound,
     )
 
 
@@ -69,7 +77,7 @@ def _session(options: DeviceOptions) -> Device:
 
     if options.path is None:
         raise DeviceError("the device 'session' needs --path: a folder that --session wrote")
-    return SessionDevice(options.path, options.fast)
+    return SessionDevice(options.path, options.fast, options.sound)
 
 
 def _neon(options: DeviceOptions) -> Device:
@@ -80,6 +88,7 @@ def _neon(options: DeviceOptions) -> Device:
         options.port,
         transport=options.transport,
         undistort=options.undistort,
+        sound=options.sound,
     )
 
 

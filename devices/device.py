@@ -35,7 +35,7 @@ class DeviceInfo:
     be captured: None where a live stream has no such bound. `gaze_from` says where gaze comes from
     when it is no eye tracker ("mouse", "centre", "fixation file"), else None. `detects_fixations`:
     whether its own fixations are among the samples. `field_of_view`: of the scene camera, across
-    and down, in degrees; None where unknown.
+    and down, in degrees; None where unknown. `hears`: whether sound is among the samples.
     """
 
     name: str
@@ -48,6 +48,7 @@ class DeviceInfo:
     gaze_from: str | None = None
     detects_fixations: bool = False
     field_of_view: tuple[float, float] | None = None
+    hears: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,11 @@ class StreamCounts:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCounts:
-    """The counts of both streams of a device."""
+    """The counts of a device's streams; `sound` counts pieces."""
 
     frames: StreamCounts
     gaze: StreamCounts
+    sound: StreamCounts = field(default_factory=StreamCounts)
 
 
 class Device(ABC):

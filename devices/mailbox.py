@@ -10,9 +10,9 @@ from typing import Literal
 from devices import bounds
 from devices.device import Delivery, DeviceCounts, StreamCounts, UnbalancedAccounts
 from devices.printable import printable
-from devices.samples import GazeSample, Sample, SceneFrame
+from devices.samples import GazeSample, Sample, SceneFrame, Sound
 
-Stream = Literal["frames", "gaze"]
+Stream = Literal["frames", "gaze", "sound"]
 
 LATE = "late"
 OVERRUN = "not polled in time"
@@ -55,10 +55,12 @@ class Mailbox:
     device: samples with numbers that can't be are dropped by cause, and lines are made printable.
     """
 
-    def __init__(self, frames: int = 8, gaze: int = 400, others: int = 200) -> None:
+    def __init__(
+        self, frames: int = 8, gaze: int = 400, others: int = 200, sound: int = 100
+    ) -> None:
         """The limits are numbers of samples that wait; beyond them the oldest is dropped."""
         self._lock = threading.Lock()
-        self._lanes = {"frames": _Lane(frames), "gaze": _Lane(gaze)}
+        self._lanes = {"frames": _Lane(frames), "gaze": _Lane(gaze), "sound": _Lane(sound)}
         self._others: deque[tuple[int, Sample]] = deque(maxlen=others)
         self._notices: deque[str] = deque(maxlen=100)
         self._refused: Counter[str] = Counter()
@@ -87,6 +89,8 @@ class Mailbox:
                 self._enqueue(self._lanes["frames"], entry, fault)
             elif isinstance(sample, GazeSample):
                 self._enqueue(self._lanes["gaze"], entry, fault)
+            elif isinstance(sample, Sound):
+                self._enqueue(self._lanes["sound"], entry, fault)
             elif fault is not None:
                 self._refused[fault] += 1
             else:
@@ -112,7 +116,7 @@ class Mailbox:
 
     @property
     def refused(self) -> int:
-        """How many samples of other kinds than frames and gaze had numbers that can't be."""
+        """How many samples of kinds without a stream had numbers that can't be."""
         with self._lock:
             return self._refused.total()
 
@@ -157,4 +161,4 @@ class Mailbox:
     def counts(self) -> DeviceCounts:
         """What was received, delivered and dropped so far."""
         with self._lock:
-            return DeviceCounts(self._lanes["frames"].counts(), self._lanes["gaze"].counts())
+            return DeviceCounts(*(lane.counts() for lane in self._lanes.values()))

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.clock import NANOSECONDS
+
 FixationSource = Literal["device", "file", "dispersion", "velocity", "adaptive"]
 
 
@@ -90,4 +92,24 @@ class KnownQuestion:
     answer: str | None
 
 
-Sample = GazeSample | SceneFrame | Fixation | Blink | KnownQuestion
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """A piece of what the microphone heard: `samples` float32 mono in [-1, 1], (n,), never written
+    to; `rate` in Hz.
+
+    `begins_at` is when the first of them was captured. Where a piece begins later than the one
+    before it ended, what lay between is lost.
+    """
+
+    begins_at: int
+    arrived_at: int
+    rate: int
+    samples: NDArray[np.float32]
+
+    @property
+    def captured_at(self) -> int:
+        """When the last of it was captured: only then can it be known."""
+        return self.begins_at + self.samples.size * NANOSECONDS // self.rate
+
+
+Sample = GazeSample | SceneFrame | Fixation | Blink | KnownQuestion | Sound

@@ -6,18 +6,17 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
-from devices.device import Delivery, Device, DeviceError, DeviceInfo
+from devices.device import Device, DeviceError, DeviceInfo
 from devices.parser import complain, say
 from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.listeners import Listeners
-from runtime.answers.questions import known_question
 from runtime.answers.record import Conditions
-from runtime.answers.session import SessionOptions, gaze_timeline, live_size, step_planner
+from runtime.answers.session import SessionOptions, gaze_timeline, step_planner
 from runtime.answers.watcher import Watcher
+from runtime.audience import Audience
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.cuda import CudaSettings
@@ -32,12 +31,8 @@ from runtime.run.interruption import Interruption
 from runtime.run.live_loop import LiveLoop, Stages
 from runtime.run.recorder import Recorder
 from runtime.run.reports import Reporter
-from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
 from runtime.terminal import fill_closed_streams
-
-if TYPE_CHECKING:
-    from runtime.diary.keeper import DiaryKeeper
 
 GIBIBYTE = 1 << 30
 
@@ -92,6 +87,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
                     raise RuntimeFault("--diary keeps what --protocol causal sees")
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
+                if options.listen or options.speak:
+                    raise RuntimeFault("--listen and --speak are for --protocol causal")
                 answer_as_released(models, device, info, chosen, due, listeners)
             else:
                 with screen.status():
@@ -113,50 +110,30 @@ def watch(
     """Watch under the causal protocol until all is answered, the device ends, or Ctrl-C."""
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
-    alerts = StandingAlerts(standing_alerts(options, device))
-    is_served = options.serve is not None
+    alerts = StandingAlerts(standing_alerts(options, device), alert_rule(options))
     gaze = gaze_timeline(chosen, manifest.settings, info)
+    is_served = options.serve is not None
     watcher = Watcher(models, grid, chosen.window_steps, listeners.piece, compares=is_served)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
-    size = None if options.session_frames == "whole" else live_size(manifest)
-    saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
+    audience = Audience(options, models, device, info, chosen, listeners)
     planner = step_planner(models, chosen, gaze)
-    diary = kept_diary(options, models, chosen, listeners)
-    glances = alerts if diary is None else True
-    capture = Capture(planner, due, glances, known_question, saving.asked)
+    glances = alerts if audience.diary is None else True
+    may_stand = is_served or audience.ears is not None or options.device == "session"
+    capture = Capture(
+        planner, due, glances, audience.known, audience.asked, audience.ears, may_stand
+    )
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
-    reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
+    reporter = Reporter(listeners, conditions, device.counts, gaze, eager, audience.heard)
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
-        read_questions(capture, device.clock)
-    server = None
-    if is_served:
-        from runtime.server.opening import open_server  # no run that is not served waits for it
-
-        server = open_server(
-            options,
-            models,
-            info,
-            chosen,
-            alerts,
-            device.clock,
-            capture.ask,
-            planner.tail,
-            listeners.notice,
-        )
-    if server is not None:
-        listeners.subscribe("server", server.hear)
-
-    def delivered(delivery: Delivery, now: int) -> None:
-        saving.delivered(delivery, now)
-        if server is not None:
-            server.delivered(delivery, now)
-
-    stays = bool(alerts) or not due or is_typed or server is not None
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, delivered, diary)
+        read_questions(capture, device.clock, audience.toggle_talk)
+    audience.serve(alerts, capture.ask, planner.tail)
+    stays = bool(alerts) or not due or is_typed or audience.stays
+    told = audience.delivered, audience.diary
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, *told)
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:
@@ -164,26 +141,9 @@ def watch(
             loop.run(lambda: interruption.came, is_over)
         finally:
             device.disconnect()  # so that what it still holds is counted, too
+            audience.end_conversation()
             reporter.close()
-            saving.close()
-            if server is not None:
-                server.close()
-            if diary is not None:
-                diary.close()
-
-
-def kept_diary(
-    options: argparse.Namespace, models: Models, chosen: SessionOptions, listeners: Listeners
-) -> DiaryKeeper | None:
-    """The diary that the command line asks for. Raises RuntimeFault."""
-    if options.diary is None:
-        return None
-    # No other run needs it.
-    from runtime.diary.keeper import open_keeper
-
-    keeper = open_keeper(options, models, chosen.window, listeners.notice)
-    listeners.subscribe("diary", keeper.hear)
-    return keeper
+            audience.close()
 
 
 def answer_as_released(
@@ -249,13 +209,19 @@ def due_questions(
 
 def standing_alerts(options: argparse.Namespace, device: Device) -> list[StandingAlert]:
     """The alerts of the command line; where nothing is asked, the one that the device knows of."""
-    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
-    if rule.release > rule.threshold:
-        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    rule = alert_rule(options)
     known = device.known_alert
     if known is not None and not options.alert and not options.ask:
         return [StandingAlert(known.text, rule, lambda at: device.looked_at(at) == known.target)]
     return [StandingAlert(text, rule) for text in options.alert]
+
+
+def alert_rule(options: argparse.Namespace) -> AlertRule:
+    """When an alert is raised."""
+    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
+    if rule.release > rule.threshold:
+        raise RuntimeFault("--alert-release must not lie above --alert-threshold")
+    return rule
 
 
 def session_options(
@@ -286,6 +252,8 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
         confidence=options.confidence,
         seed=options.seed,
         seconds=options.seconds,
+        sound=options.listen,
+        microphone=options.microphone,
     )
 
 

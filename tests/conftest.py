@@ -17,6 +17,7 @@ def pytest_addoption(parser):
         help="damaged inputs for the parsers of files: 50 makes a million for each",
     )
     parser.addoption("--gpu", metavar="DIR", help="a software GPU, made by .ci/gpu DIR")
+    parser.addoption("--spoken", action="store_true", help="also what is really spoken: minutes")
 
 
 def pytest_collection_modifyitems(items):

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from devices import numbers
@@ -17,6 +18,7 @@ from devices.emulator.phone import Settings
 from devices.emulator.programmes.drawn import draw_test_card, draw_wearer
 from devices.emulator.programmes.programme import Programme
 from devices.emulator.programmes.recorded import load_recording
+from devices.emulator.programmes.sound import load_sound
 from devices.neon import wire
 from devices.parser import Parser
 
@@ -36,6 +38,9 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
     played.add_argument("--recording", type=Path, metavar="DIR", help="a native Neon recording")
     played.add_argument("--synthetic", action="store_true", help="the synthetic wearer (default)")
     played.add_argument("--card", action="store_true", help="a small moving test card")
+    parser.add_argument(
+        "--sound", type=Path, metavar="FILE", help="what its microphone hears (WAV), over and over"
+    )
     parser.add_argument("--faults", default="", help="what goes wrong, and when; see below")
     parser.add_argument(
         "--seed", type=numbers.seed, default=0, help="of the faults and of the wearer"
@@ -64,8 +69,10 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
 def programme(options: argparse.Namespace) -> Programme:
     """What the options ask to be played."""
     if options.recording:
-        return load_recording(options.recording)
-    return draw_test_card() if options.card else draw_wearer(options.seed)
+        played = load_recording(options.recording)
+    else:
+        played = draw_test_card() if options.card else draw_wearer(options.seed)
+    return replace(played, sound=load_sound(options.sound)) if options.sound else played
 
 
 def serve(options: argparse.Namespace, plan: FaultPlan) -> None:

@@ -10,8 +10,15 @@ from itertools import count
 from devices.clock import NANOSECONDS
 from devices.emulator.link import Link
 from devices.emulator.phone import Phone
-from devices.emulator.programmes.programme import EyeEvent, GazePoint, Picture, endless
+from devices.emulator.programmes.programme import (
+    EyeEvent,
+    GazePoint,
+    Picture,
+    SoundUnit,
+    endless,
+)
 from devices.neon import wire
+from devices.neon.sound.units import UNIT_SAMPLES, pack_units
 from devices.waiting import together
 
 PACKET_PAYLOAD = 1250
@@ -25,6 +32,7 @@ PAYLOAD_TYPES = {
     "world": wire.VIDEO_PAYLOAD,
     "gaze": wire.GAZE_PAYLOAD,
     "eye_events": wire.EVENTS_PAYLOAD,
+    "sound": wire.SOUND_PAYLOAD,
 }
 
 Send = Callable[[bytes], None]
@@ -39,6 +47,11 @@ class Broadcast:
         """`rtp` and `rtcp` put bytes on the wire; `draw` picks bases and drives the link."""
         self._phone = phone
         self._camera = camera
+        sound = phone.programme.sound
+        self._ticks, self._whole_after = wire.MEDIA_CLOCK, 0
+        if camera == "sound" and sound is not None:  # a unit is sent once all of it was heard
+            self._ticks = sound.rate
+            self._whole_after = UNIT_SAMPLES * NANOSECONDS // sound.rate
         self._rtp = rtp
         self._rtcp = rtcp
         self._base = draw.getrandbits(32)
@@ -55,7 +68,8 @@ class Broadcast:
         phone = self._phone
         for moment, item in self._items():
             captured_at = phone.started_at + moment
-            due = phone.real((captured_at - phone.clock.now()) / NANOSECONDS)
+            sent_at = captured_at + self._whole_after
+            due = phone.real((sent_at - phone.clock.now()) / NANOSECONDS)
             await asyncio.sleep(due)
             if self._silent():
                 continue
@@ -65,13 +79,16 @@ class Broadcast:
                 if number % PACKETS_AT_ONCE == 0:
                     await asyncio.sleep(phone.real(0.001))
 
-    def _items(self) -> Iterator[tuple[int, Picture | GazePoint | EyeEvent]]:
+    def _items(self) -> Iterator[tuple[int, Picture | GazePoint | EyeEvent | SoundUnit]]:
         programme = self._phone.programme
         begin = self._phone.clock.now() - self._phone.started_at
         if self._camera == "world":
             return endless(programme.pictures, programme.length, begin)
         if self._camera == "gaze":
             return endless(programme.gaze, programme.length, begin)
+        if self._camera == "sound":
+            sound = programme.sound
+            return endless(sound.units, sound.length, begin) if sound else iter(())
         return self._events(begin)
 
     def _events(self, begin: int) -> Iterator[tuple[int, EyeEvent]]:
@@ -93,8 +110,12 @@ class Broadcast:
         names = ("half-open", "unplugged", stalls.get(self._camera, "half-open"))
         return any(self._phone.fault(name) for name in names)
 
-    def _payloads(self, captured_at: int, item: Picture | GazePoint | EyeEvent) -> list[bytes]:
+    def _payloads(
+        self, captured_at: int, item: Picture | GazePoint | EyeEvent | SoundUnit
+    ) -> list[bytes]:
         phone = self._phone
+        if isinstance(item, SoundUnit):
+            return [pack_units([item.data])]
         if isinstance(item, Picture):
             now = phone.elapsed()
             return [
@@ -133,7 +154,7 @@ class Broadcast:
                 asyncio.get_running_loop().call_later(delay, self._rtp, data)
 
     def _stamp(self, moment: int) -> int:
-        ticks = self._phone.media_time(moment) * wire.MEDIA_CLOCK // NANOSECONDS
+        ticks = self._phone.media_time(moment) * self._ticks // NANOSECONDS
         return (self._base + ticks) % 2**32
 
     async def _report(self) -> None:

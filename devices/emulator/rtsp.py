@@ -13,10 +13,13 @@ from urllib.parse import parse_qs, urlparse
 
 from devices.emulator.broadcast import PAYLOAD_TYPES, Broadcast
 from devices.emulator.phone import CAMERAS, Phone
+from devices.emulator.programmes.programme import SoundTrack
 from devices.neon import wire
+from devices.neon.sound.units import ENCODING, LAYOUT
 
 BACKLOG_LIMIT = 4 * 2**20
 """Bytes that wait for a client over TCP; beyond that its packets are thrown away."""
+SOUND_TRACK = "trackID=1"
 ERROR_LINE = b"RTSP/1.0 400 Bad Request\r\n\r\n"
 ENCODINGS = {
     "world": "H264",
@@ -36,12 +39,14 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One client's connection: the camera it asked for, and how packets reach it."""
+    """One client's connection: the camera it asked for, which medium of it was set up, and how
+    packets reach it."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     draw: random.Random
     camera: str = "world"
+    medium: str = "world"
     channels: tuple[int, int] | None = None
     sockets: list[socket.socket] = field(default_factory=list)
     destination: tuple[int, int] = (0, 0)
@@ -164,6 +169,8 @@ class RtspServer:
         self._reply(session, request, headers, description(phone, session.camera))
 
     def _set_up(self, session: Session, request: Request) -> None:
+        is_sound = SOUND_TRACK in request.url and session.camera == "world"
+        session.medium = "sound" if is_sound else session.camera
         asked = request.headers.get("transport", "")
         fields = dict(part.partition("=")[::2] for part in asked.split(";"))
         answer = asked
@@ -188,7 +195,7 @@ class RtspServer:
         self._reply(session, request, {"Session": "1", "Range": "npt=now-"})
         broadcast = Broadcast(
             self._phone,
-            session.camera,
+            session.medium,
             lambda data: session.send(0, data),
             lambda data: session.send(1, data),
             ordered=session.channels is not None,
@@ -230,7 +237,21 @@ def description(phone: Phone, camera: str) -> str:
         sets = ",".join(base64.b64encode(unit).decode() for unit in phone.programme.parameters)
         lines.append(f"a=fmtp:{kind} packetization-mode=1;sprop-parameter-sets={sets}")
     lines.append("a=control:trackID=0")
+    if camera == "world" and phone.programme.sound is not None:
+        lines += sound_lines(phone.programme.sound)
     return "\r\n".join(lines) + "\r\n"
+
+
+def sound_lines(sound: SoundTrack) -> list[str]:
+    """What a description says of the microphone (RFC 3640)."""
+    kind = PAYLOAD_TYPES["sound"]
+    layout = ";".join(f"{name}={bits}" for name, bits in LAYOUT.items())
+    return [
+        f"m=audio 0 RTP/AVP {kind}",
+        f"a=rtpmap:{kind} {ENCODING}/{sound.rate}/1",
+        f"a=fmtp:{kind} streamtype=5;mode=AAC-hbr;config={sound.config.hex()};{layout}",
+        f"a=control:{SOUND_TRACK}",
+    ]
 
 
 def _parse(head: str) -> Request:

@@ -19,6 +19,7 @@ from devices.neon import wire
 from devices.neon.phone import ADVICE, Phone, PhoneConfused, PhoneSilent, discover
 from devices.neon.rtsp.connection import PhoneRefuses, SessionFailed
 from devices.neon.rtsp.session import Transport
+from devices.neon.sound.stream import SoundStream
 from devices.neon.status import PhoneStatus
 from devices.neon.stream import Stream
 from devices.neon.streams import EventStream, GazeStream
@@ -73,11 +74,12 @@ class NeonDevice(Device):
         *,
         transport: Transport | None = None,
         undistort: bool = False,
+        sound: bool = False,
         clock: Clock | None = None,
     ) -> None:
         """`address`: host or "host:port"; None: the first phone found. `port`: 8080 unless given.
         `transport` None: UDP, and TCP once packets are lost. `undistort`: gaze as an ideal camera
-        would see it (Neon only).
+        would see it (Neon only). `sound`: take what the phone's microphone hears, if it is on.
         """
         super().__init__()
         self.clock = clock or SystemClock()
@@ -86,6 +88,7 @@ class NeonDevice(Device):
             self._address, self._port = split_address(address, self._port)
         self._transport = transport
         self._undistort = undistort
+        self._sound = sound
         self._mailbox = Mailbox()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -216,6 +219,8 @@ class NeonDevice(Device):
         streams: dict[Lane | None, Stream] = {"frames": world, "gaze": gaze}
         if "eye_events" in status.urls:
             streams[None] = EventStream(*parts, gaze)
+        if self._sound:
+            streams["sound"] = SoundStream(*parts)
         self._streams = tuple(streams.values())
         self._supervisor = Supervisor(
             phone, status, streams, self._mailbox, self.clock, self._transport
@@ -246,6 +251,7 @@ class NeonDevice(Device):
             gaze_rate=GAZE_RATES.get(status.hardware),
             detects_fixations=self._supervisor.has_events,
             field_of_view=FIELDS.get(status.hardware),
+            hears=self._supervisor.has_sound,
         )
 
     def _ask_for_echo(self) -> None:

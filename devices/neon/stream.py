@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, Clock
 from devices.complaints import Complaints, reason
 from devices.mailbox import Mailbox
+from devices.mailbox import Stream as Lane
 from devices.neon import wire
-from devices.neon.rtsp.description import Description
+from devices.neon.rtsp.description import Description, Medium
+from devices.neon.rtsp.session import Session
 from devices.neon.sequence import Arrival, Sequencer
 from devices.neon.source import HeardReport, Source
 from devices.neon.timing import ClockOffset, StreamClock
@@ -28,12 +31,15 @@ class Stream(ABC):
     Unix ns of the host, None before the first time: `last_packet_at` is when this connection last
     received something of its own, `heard_at` when any did; `dated_here_at` and `dated_at` likewise
     when there was a date for it. `garbage` counts packets that could not be read, or came from
-    somebody else. Whatever is in a packet, its callback returns: what was not foreseen is said once
+    somebody else. `medium`: which of its session it is; `missing`: said where there is none.
+    Whatever is in a packet, its callback returns: what was not foreseen is said once
     a second, and counted.
     """
 
     camera: str
     noun: str
+    medium: Medium = "video"
+    missing = "the phone has no such stream"
     patience: int
     held: int
 
@@ -185,3 +191,18 @@ class Stream(ABC):
     @abstractmethod
     def _take(self, arrival: Arrival) -> None:
         """The next packet in order."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """A stream under supervision; `lane` is the mailbox's name for it, None for eye events."""
+
+    stream: Stream
+    lane: Lane | None
+    session: Session | None = None
+    said: str | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is no run without it."""
+        return self.lane in ("frames", "gaze")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, Clock
 from devices.complaints import Complaints, reason
@@ -14,9 +13,9 @@ from devices.mailbox import Stream as Lane
 from devices.neon.loss import LossMeter
 from devices.neon.phone import Phone, PhoneConfused, PhoneSilent
 from devices.neon.rtsp.connection import SessionFailed
-from devices.neon.rtsp.session import Session, Transport
+from devices.neon.rtsp.session import NoSuchMedium, Session, Transport
 from devices.neon.status import PhoneStatus
-from devices.neon.stream import Stream
+from devices.neon.stream import Stream, Watched
 from devices.neon.timing import ClockOffset, EchoFailed, measure_offset
 from devices.silence import SilenceWatch
 from devices.waiting import together, within
@@ -33,16 +32,6 @@ LOSS_LIMIT = 0.001
 
 class Interrupted(Exception):
     """A stream has to be connected anew. The message says why in a few words."""
-
-
-@dataclass(slots=True)
-class Watched:
-    """A stream under supervision; `lane` is the mailbox's name for it, None for eye events."""
-
-    stream: Stream
-    lane: Lane | None
-    session: Session | None = None
-    said: str | None = None
 
 
 class Supervisor:
@@ -90,6 +79,11 @@ class Supervisor:
         """Whether the phone's own fixations come."""
         return any(watched.lane is None for watched in self._watched)
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether the microphone's sound comes."""
+        return any(watched.lane == "sound" for watched in self._watched)
+
     def ask_for_echo(self) -> None:
         """Let the next time echo come at once."""
         self._echo_wanted.set()
@@ -103,8 +97,10 @@ class Supervisor:
     async def _connect_first(self, watched: Watched) -> None:
         try:
             await self._connect(watched)
+        except NoSuchMedium:
+            self._mailbox.note(watched.stream.missing)
         except SessionFailed as error:
-            if watched.lane is not None:
+            if watched.is_needed:
                 raise type(error)(f"{watched.stream.noun}: {error}") from error
             self._mailbox.note(f"{watched.stream.noun}: {error}; going on without them")
 
@@ -148,7 +144,7 @@ class Supervisor:
         url = self._urls.get(stream.camera)
         if url is None:
             raise SessionFailed(f"the phone has no {stream.noun} now: are the glasses connected?")
-        session = watched.session = Session(url, self.transport, stream)
+        session = watched.session = Session(url, self.transport, stream, stream.medium)
         try:
             stream.begin(await session.open())
             await session.play()
@@ -178,7 +174,7 @@ class Supervisor:
             if watched.session is not None:
                 await watched.session.close(farewell=False)
                 watched.session = None
-            if watched.lane is not None:
+            if watched.is_needed:
                 self._renewals += 1
             await asyncio.sleep(BACKOFF[min(attempts, len(BACKOFF) - 1)])
             attempts += 1

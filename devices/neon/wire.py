@@ -16,6 +16,7 @@ HTTP_PORT = 8080
 MEDIA_CLOCK = 90_000
 """Ticks per second of the RTP timestamps, unless a session's description says otherwise."""
 VIDEO_PAYLOAD = 96
+SOUND_PAYLOAD = 97
 GAZE_PAYLOAD = 99
 EVENTS_PAYLOAD = 101
 NEON_HARDWARE = "2"

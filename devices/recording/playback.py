@@ -21,6 +21,7 @@ from devices.device import (
 from devices.optics.fields import field_of_glasses
 from devices.recording.description import RecordingDescription
 from devices.recording.formats import describe
+from devices.recording.sound import SoundCursor, SoundFile, sound_files
 from devices.recording.video import VideoCursor
 from devices.samples import GazeSample, Sample, SceneFrame
 
@@ -44,19 +45,22 @@ class RecordingDevice(Device):
         clock_factory: Callable[[int], Clock] | None = None,
         name: str | None = None,
         strict: bool = False,
+        sound: bool = False,
     ) -> None:
         """`fast`: on a simulated clock, as fast as its user goes.
 
         `fixations`: a file, or folders to look in, for a video without gaze of its own.
         `clock_factory`: makes the clock that starts at a moment (Unix ns), in place of those two.
         `name`: which recording, where the path holds many. `strict`: refuse one that can't be read
-        as a whole, in place of reading what is there.
+        as a whole, in place of reading what is there. `sound`: deliver the video's
+        sound track, too.
         """
         super().__init__()
         self._path = path
         self._fixations = fixations
         self._name = name
         self._strict = strict
+        self._wants_sound = sound
         self._new_clock = clock_factory or (SimulatedClock if fast else SystemClock)
         self._description: RecordingDescription | None = None
         self._playback: _Playback | None = None
@@ -72,7 +76,8 @@ class RecordingDevice(Device):
         """Read the recording and start the clock at its first frame. Raises DeviceError."""
         self.disconnect()
         recording = describe(self._path, self._fixations, self._name, self._strict)
-        self._description, self._playback = recording, _Playback(recording)
+        sound = sound_files(recording.video, recording.frame_times) if self._wants_sound else ()
+        self._description, self._playback = recording, _Playback(recording, sound)
         self._newest_frame = self._newest_gaze = None
         self.clock = self._new_clock(recording.start)
         return DeviceInfo(
@@ -87,6 +92,7 @@ class RecordingDevice(Device):
             field_of_view=None
             if recording.gaze_from
             else field_of_glasses(recording.video.width, recording.video.height),
+            hears=bool(sound),
             detects_fixations=any(event.source == "device" for event in recording.fixations),
         )
 
@@ -110,7 +116,8 @@ class RecordingDevice(Device):
 class _Playback:
     """One pass through a recording."""
 
-    def __init__(self, recording: RecordingDescription) -> None:
+    def __init__(self, recording: RecordingDescription, sound: Sequence[SoundFile] = ()) -> None:
+        self._sound = SoundCursor(sound)
         self._recording = recording
         self._times, self._kinds, self._indices = _programme(recording)
         self._cursor = VideoCursor(recording.video)
@@ -138,6 +145,10 @@ class _Playback:
                 samples.append(sample)
             if self._ended:
                 break
+        samples += self._sound.until(now)
+        if self._sound.trouble is not None:
+            self._notices.append(self._sound.trouble)
+            self._sound.trouble = None
         self._ended = self._ended or end == self._times.size
         notices, self._notices = tuple(self._notices), []
         return Delivery(tuple(samples), now, now, notices, self._ended)
@@ -148,11 +159,17 @@ class _Playback:
         return DeviceCounts(
             StreamCounts(frames, self._frames, Counter(self._dropped)),
             StreamCounts(self._gaze, self._gaze),
+            StreamCounts(
+                self._sound.received,
+                self._sound.received - sum(self._sound.dropped.values()),
+                Counter(self._sound.dropped),
+            ),
         )
 
     def close(self) -> None:
         """Close the video; what was played can still be asked for."""
         self._cursor.close()
+        self._sound.close()
 
     def _sample(self, kind: int, index: int) -> Sample | None:
         if kind == FRAME:

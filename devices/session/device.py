@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +17,17 @@ from devices.device import (
     DeviceInfo,
     StreamCounts,
 )
-from devices.samples import GazeSample, Sample, SceneFrame
+from devices.samples import GazeSample, Sample, SceneFrame, Sound
 from devices.session.lines import (
     FRAMES,
     LINES,
     Batch,
     FrameLine,
+    is_said_aloud,
     last_poll,
     read_batches,
     read_head,
+    said_aloud,
 )
 from devices.session.video import SavedFrames
 
@@ -47,11 +49,15 @@ class _PolledClock(SimulatedClock):
 class SessionDevice(Device):
     """Plays a session. Questions that were asked while it was saved are asked again."""
 
-    def __init__(self, path: Path, fast: bool = False) -> None:
-        """`fast`: on a simulated clock, delivery by delivery; else in the time that it took."""
+    def __init__(self, path: Path, fast: bool = False, sound: bool = False) -> None:
+        """`fast`: on a simulated clock, delivery by delivery; else in the time that it took.
+
+        `sound`: deliver the sound that was saved, too, to be heard anew.
+        """
         super().__init__()
         self._path = path
         self._fast = fast
+        self._sound = sound
         self._playback: _Playback | None = None
 
     def connect(self) -> DeviceInfo:
@@ -63,13 +69,14 @@ class SessionDevice(Device):
         if end is None:
             raise DeviceError(f"{self._path}: nothing was saved in this session")
         self._newest_frame = self._newest_gaze = None
-        self._playback = playback = _Playback(self._path)
+        self._playback = playback = _Playback(self._path, self._sound)
         self._polled = _PolledClock(playback.next_at or end)
         self.clock = self._polled if self._fast else SystemClock(playback.next_at)
         starts_at = head.started_at if head.info.starts_at is None else head.info.starts_at
         ends_at = end if head.info.ends_at is None else head.info.ends_at
         name = f"session of {head.info.name}"
-        return replace(head.info, name=name, starts_at=starts_at, ends_at=ends_at)
+        hears = head.info.hears and self._sound
+        return replace(head.info, name=name, starts_at=starts_at, ends_at=ends_at, hears=hears)
 
     def disconnect(self) -> None:
         if self._playback is not None:
@@ -91,10 +98,14 @@ class SessionDevice(Device):
 class _Playback:
     """One pass through a session."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sound: bool) -> None:
         self._folder = folder
+        self._delivers_sound = sound
+        self._sounds = 0
+        self._sound_dropped: Counter[str] = Counter()
         self._batches: Iterator[Batch] = read_batches(folder)
         self._next = next(self._batches, None)
+        self._said = deque(said_aloud(folder))
         self._video = SavedFrames(folder / FRAMES) if (folder / FRAMES).is_file() else None
         self._until = 0, 0
         self._is_cut = False
@@ -114,6 +125,7 @@ class _Playback:
         notices: list[str] = []
         while not self._is_cut and self._next is not None and self._next.polled_at <= now:
             batch = self._next
+            samples += self._said_by(batch.polled_at)
             samples += filter(None, map(self._sample, batch.samples))
             notices += batch.notices
             self._until = batch.frames_until, batch.gaze_until
@@ -123,6 +135,12 @@ class _Playback:
             self._next = None
         return Delivery(tuple(samples), *self._until, tuple(notices), self._next is None)
 
+    def _said_by(self, moment: int) -> Iterator[Sample]:
+        """What was said by `moment` (Unix ns): asked when it was said, not when it was understood,
+        so that nothing later is decided before."""
+        while self._said and self._said[0].captured_at <= moment:
+            yield self._said.popleft()
+
     def counts(self) -> DeviceCounts:
         """What was played so far; frames whose pixels are not in the session are dropped."""
         dropped = Counter({cause: n for cause, n in self._dropped.items() if n})
@@ -130,6 +148,11 @@ class _Playback:
             StreamCounts(self._frames, self._frames - dropped.total(), dropped),
             StreamCounts(
                 self._gaze, self._gaze - self._gaze_dropped.total(), Counter(self._gaze_dropped)
+            ),
+            StreamCounts(
+                self._sounds,
+                self._sounds - self._sound_dropped.total(),
+                Counter(self._sound_dropped),
             ),
         )
 
@@ -142,8 +165,10 @@ class _Playback:
             self._video = None
 
     def _sample(self, sample: Sample | FrameLine) -> Sample | None:
+        if is_said_aloud(sample):
+            return None  # it was delivered at its moment
         if not isinstance(sample, FrameLine):
-            return self._sound(sample)
+            return self._checked(sample)
         self._frames += 1
         if not sample.saved:
             self._dropped[NOT_SAVED] += 1
@@ -157,9 +182,15 @@ class _Playback:
             return None
         return SceneFrame(sample.captured_at, sample.arrived_at, sample.index, pixels)
 
-    def _sound(self, sample: Sample) -> Sample | None:
+    def _checked(self, sample: Sample) -> Sample | None:
         """What may be delivered; numbers that can't be are dropped by cause, as live."""
+        if isinstance(sample, Sound) and not self._delivers_sound:
+            return None
         wrong = fault(sample)
+        if isinstance(sample, Sound):
+            self._sounds += 1
+            if wrong is not None:
+                self._sound_dropped[wrong] += 1
         if isinstance(sample, GazeSample):
             self._gaze += 1
             if wrong is not None:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from devices.bounds import is_size
@@ -28,12 +30,15 @@ from devices.samples import (
     GazeSample,
     KnownQuestion,
     Sample,
+    Sound,
 )
 
 FORMAT = 1
 HEAD, LINES, FRAMES = "session.json", "samples.jsonl", "frames.mkv"
-ASKED = "asked"  # the task of a question that a person asked while a session was saved
-FRAME, LOST, POLL = "frame", "lost frame", "poll"
+# The task of what a person asked while a session was saved: typed, spoken; what to be told of from
+# then on, and not any more.
+ASKED, SPOKEN, WATCHED, UNWATCHED = "asked", "spoken", "standing", "standing no longer"
+FRAME, LOST, POLL, SOUND = "frame", "lost frame", "poll", "sound"
 LONGEST_LINE = 1 << 20  # bytes
 MOST_SAMPLES = 100_000  # in one delivery
 LONGEST_PAUSE = 3600 * NANOSECONDS  # between two deliveries; no run looks away for so long
@@ -49,6 +54,7 @@ _VALUES: dict[str, Any] = {
     "question": tuple[Time, Time, Text, Text, tuple[Text, ...], Text | None],
     FRAME: tuple[Time, Time, Time],
     LOST: tuple[Time, Time, Time],
+    SOUND: tuple[Time, Time, Annotated[int, Meta(ge=1, le=2**31)], bytes],
     POLL: tuple[Time, Time, Time, tuple[Text, ...]],
 }
 _KINDS: dict[str, type] = {
@@ -93,6 +99,9 @@ class Batch:
 
 def sample_line(sample: Sample) -> bytes:
     """The line of any sample that is not a frame."""
+    if isinstance(sample, Sound):
+        heard = np.ascontiguousarray(sample.samples, "<f4").tobytes()
+        return _line(SOUND, sample.begins_at, sample.arrived_at, sample.rate, heard)
     kind = type(sample)
     return _line(_NAMES[kind], *(getattr(sample, name) for name in _FIELDS[kind]))
 
@@ -190,6 +199,24 @@ def last_poll(folder: Path) -> int | None:
         raise DeviceError(f"{path}: its last delivery is damaged: {error}") from error
 
 
+def said_aloud(folder: Path) -> list[KnownQuestion]:
+    """What a person said to the glasses, in the order of its moments: each stands in its file where
+    it was understood, which is later. A line that can't be read is left to `read_batches`."""
+    marker, found = b'["question",', []
+    with (folder / LINES).open("rb") as file:
+        for line in _whole_lines(file):
+            if line.startswith(marker):
+                with suppress(ValueError):
+                    found.append(_sample(*read_line(line)))
+    spoken = (sample for sample in found if is_said_aloud(sample))
+    return sorted(spoken, key=lambda sample: sample.captured_at)
+
+
+def is_said_aloud(sample: Sample | FrameLine) -> bool:
+    """Whether it is a question, or a standing request, that was spoken."""
+    return isinstance(sample, KnownQuestion) and sample.task in (SPOKEN, WATCHED, UNWATCHED)
+
+
 def read_line(line: bytes) -> tuple[str, tuple[Any, ...]]:
     """A line's kind and its values. Raises ValueError for one that is none of a session."""
     try:
@@ -213,7 +240,7 @@ def _check_times(batch: Batch, before: int) -> None:
     if not 0 <= batch.polled_at - before <= LONGEST_PAUSE:
         raise ValueError(f"polled at {batch.polled_at} after {before}")
     for sample in batch.samples:
-        is_timed = isinstance(sample, FrameLine | GazeSample | Blink)
+        is_timed = isinstance(sample, FrameLine | GazeSample | Blink | Sound)
         if is_timed and abs(batch.polled_at - sample.captured_at) > LONGEST_PAUSE:
             raise ValueError(f"captured at {sample.captured_at}, polled at {batch.polled_at}")
 
@@ -221,6 +248,9 @@ def _check_times(batch: Batch, before: int) -> None:
 def _sample(kind: str, values: tuple[Any, ...]) -> Sample | FrameLine:
     if kind in (FRAME, LOST):
         return FrameLine(*values, saved=kind == FRAME)
+    if kind == SOUND:
+        begins_at, arrived_at, rate, heard = values
+        return Sound(begins_at, arrived_at, rate, np.frombuffer(heard, "<f4"))
     if kind in ("gaze", "fixation"):
         at, arrived_at, x, y, *more = values
         return _KINDS[kind](at, arrived_at, _number(x), _number(y), *more)

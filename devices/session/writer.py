@@ -124,10 +124,15 @@ class SessionWriter:
         return self._trouble
 
     def asked(
-        self, moment: int, text: str, options: Sequence[str] = (), truth: str | None = None
+        self,
+        moment: int,
+        text: str,
+        options: Sequence[str] = (),
+        truth: str | None = None,
+        task: str = ASKED,
     ) -> None:
         """A person asked a question about `moment` (Unix ns): saved with the next delivery."""
-        self._asked.append(KnownQuestion(moment, moment, ASKED, text, tuple(options), truth))
+        self._asked.append(KnownQuestion(moment, moment, task, text, tuple(options), truth))
 
     def delivered(self, delivery: Delivery, polled_at: int) -> None:
         """Save a delivery that was polled then (Unix ns); never blocks unless `patient`."""

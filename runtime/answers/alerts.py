@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,6 +12,13 @@ from devices.clock import NANOSECONDS
 from runtime.answers.questions import Question, alert_question
 
 YES, NO = "A", "B"
+MOST_ALERTS = 16  # that persons add to a run: each costs a judgement at every step
+_FRAME = re.compile(
+    r"(tell|alert|notify|warn|remind)(ing)?|me|when(ever)?|if|as|soon|once|stop|no|longer|don't|do"
+    r"|not|any|more|anymore|about|of|i|you|look(s|ing)?|gazes?|see|am|is|are|at|the|a|an|that|this"
+    r"|its?|appears?|user|wearer"
+)
+"""Words that stand around the thing that a request is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +34,23 @@ class AlertRule:
     interval: float = 3.0
 
 
-class StandingAlerts:
-    """The alerts that stand now, in the order in which they were added; safe between threads."""
+def subject(request: str) -> frozenset[str]:
+    """The words for what a request to be told, or not to be told any more, is about.
 
-    def __init__(self, alerts: Iterable[StandingAlert] = ()) -> None:
+    Empty where it names nothing: "stop telling me".
+    """
+    words = re.findall(r"[\w']+", request.lower())
+    return frozenset(word for word in words if not _FRAME.fullmatch(word))
+
+
+class StandingAlerts:
+    """The alerts that stand now, in the order in which they were added; safe between threads.
+
+    `rule`: of those that a person adds without one.
+    """
+
+    def __init__(self, alerts: Iterable[StandingAlert] = (), rule: AlertRule | None = None) -> None:
+        self.rule = rule or AlertRule()
         self._alerts = tuple(alerts)
         self._lock = threading.Lock()
 
@@ -52,6 +73,13 @@ class StandingAlerts:
             stood = len(kept) < len(self._alerts)
             self._alerts = kept
             return stood
+
+    def remove_about(self, request: str) -> None:
+        """Those that a spoken request names are judged no more: all, where it names none."""
+        named = subject(request)
+        for alert in self:
+            if named <= subject(alert.text):
+                self.remove(alert.text)
 
 
 class StandingAlert:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from runtime.answers.alerts import StandingAlert
 from runtime.answers.questions import Ticket
 from runtime.answers.record import AnswerRecord, Record
 from runtime.stream.steps import Step
@@ -51,7 +52,14 @@ class Answered:
     record: AnswerRecord
 
 
-News = Record | Notice | Piece | Seen | Judgement | Answered
+@dataclass(frozen=True, slots=True, eq=False)
+class AlertsChanged:
+    """Someone had an alert stand, or stand no more: those that stand now."""
+
+    alerts: tuple[StandingAlert, ...]
+
+
+News = Record | Notice | Piece | Seen | Judgement | Answered | AlertsChanged
 Listener = Callable[[News], None]
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from devices.device import StreamCounts
 from devices.samples import Fixation, FixationSource
+from runtime.answers.heard import HeardFact, HeardRecord, SpokenRecord
 from runtime.answers.questions import Answer, Question, well_formed
 from runtime.stream.steps import StepFact
 
@@ -66,7 +67,7 @@ class WithoutGaze:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """An answer and everything about its time."""
+    """An answer and everything about its time. `heard`: the words, where it was asked aloud."""
 
     question: str
     options: tuple[str, ...]
@@ -90,6 +91,7 @@ class AnswerRecord:
     engine: str
     note: str | None = None
     without_gaze: WithoutGaze | None = None
+    heard: HeardFact | None = None
     kind: Literal["answer", "alert"] = "answer"
 
 
@@ -177,6 +179,7 @@ class SummaryRecord:
     glances_dropped: int
     frames: StreamFact
     gaze: StreamFact
+    sound: StreamFact | None
     stages: dict[str, Percentiles]
     protocol: str
     bundle: str
@@ -184,7 +187,7 @@ class SummaryRecord:
     kind: Literal["summary"] = "summary"
 
 
-Record = AnswerRecord | AlertRecord | SecondRecord | SummaryRecord
+Record = AnswerRecord | AlertRecord | SecondRecord | SummaryRecord | HeardRecord | SpokenRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,7 @@ def answer_record(
     gaze: StreamFact,
     note: str | None = None,
     without_gaze: Answer | None = None,
+    heard: HeardFact | None = None,
 ) -> AnswerRecord:
     """The record of a question asked at `moment` (Unix ns) about `steps`."""
     frame_at = steps[-1].frames[1] if steps else None
@@ -240,6 +244,7 @@ def answer_record(
         without_gaze=WithoutGaze(without_gaze.text, without_gaze.probabilities)
         if without_gaze
         else None,
+        heard=heard,
     )
 
 

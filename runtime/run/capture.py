@@ -7,37 +7,58 @@ how often the device is looked at changes when work arises, never what it is.
 from __future__ import annotations
 
 import queue
+from collections import deque
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from devices.clock import NANOSECONDS
 from devices.device import Delivery
-from devices.samples import KnownQuestion
+from devices.samples import Fixation, KnownQuestion
+from runtime.answers.heard import Heard, HeardFact, PointedAt, Said, Standing
 from runtime.answers.questions import Question
-from runtime.run.work import DELIVERY, GlanceWork, QuestionWork, StepWork, Work
+from runtime.run.work import DELIVERY, GlanceWork, QuestionWork, StandingWork, StepWork, Work
 from runtime.stopwatch import Stopwatch
 from runtime.stream.circumstances import circumstances
 from runtime.stream.steps import StepPlan, StepPlanner
 
+GLIMPSE = NANOSECONDS // 20
+MOST_GLIMPSES = 20 * 30  # half a minute: no utterance is longer
+
 
 @dataclass(frozen=True, slots=True)
 class DueQuestion:
-    """A question and the moment at which it is asked, Unix ns.
+    """A question, or a standing request, and the moment at which it is asked, Unix ns.
 
-    `pictures`: steps of their own that it is about; none where it is about the stream.
+    `pictures`: steps of their own that it is about; none where it is about the stream. `heard`: the
+    words, where it was spoken.
     """
 
-    question: Question
+    question: Question | Standing
     moment: int
     pictures: tuple[StepPlan, ...] = ()
+    heard: Heard | None = None
+
+
+class Ears(Protocol):
+    """Who listens: what was said to the glasses, and up to when that is decided."""
+
+    def hear(self, delivery: Delivery, now: int) -> list[Said]: ...
+
+    def decided_until(self, now: int) -> int: ...
+
+    @property
+    def is_idle(self) -> bool: ...
 
 
 class Capture:
     """Turns deliveries into work. One thread calls it.
 
     `glances`: whether confirmed fixations are of interest, because alerts stand; or the alerts,
-    while any stand. `known`: makes a
-    question of one that the source asks itself; None leaves those out. `on_asked` hears of each
-    question that a person asked, as soon as it is known here.
+    while any stand. `known`: makes a question, or a standing request, of what the source asks
+    itself; None leaves it out. `on_asked` hears of each question that a person asked, as soon as it
+    is known here. `ears`: who listens to the sound; nothing is decided about a time of which it is
+    not known yet what was said by then. `may_stand`: whether alerts may come to stand later.
     """
 
     def __init__(
@@ -45,12 +66,18 @@ class Capture:
         planner: StepPlanner,
         due: Sequence[DueQuestion],
         glances: bool | Sized,
-        known: Callable[[KnownQuestion], Question] | None = None,
+        known: Callable[[KnownQuestion], Question | Standing | None] | None = None,
         on_asked: Callable[[DueQuestion], None] = lambda due: None,
+        ears: Ears | None = None,
+        may_stand: bool = False,
     ) -> None:
         self._planner = planner
         self._pending: list[DueQuestion] = []
         self._glances = glances
+        self._may_stand = may_stand or ears is not None
+        self._was_requested = False
+        self._ears = ears
+        self._fixated: deque[tuple[int, Fixation | None]] = deque(maxlen=MOST_GLIMPSES)
         self._known = known
         self._on_asked = on_asked
         self._done_until = 0
@@ -62,7 +89,8 @@ class Capture:
     @property
     def is_idle(self) -> bool:
         """Whether no question waits for its moment."""
-        return not self._pending and self._asked.empty()
+        is_heard = self._ears is None or self._ears.is_idle
+        return not self._pending and self._asked.empty() and is_heard
 
     def ask(self, due: DueQuestion) -> None:
         """Ask a question; any thread may call this."""
@@ -70,17 +98,26 @@ class Capture:
 
     def take_in(self, delivery: Delivery, now: int) -> list[Work]:
         """What a delivery of `now` (Unix ns) gives rise to, in order."""
-        self._hear(delivery)
         self._planner.receive(delivery, now)
-        known = max(self._done_until, min(now, self._planner.known_until))
-        glances = self._planner.confirmed(known) if self._glances else []
+        decided_until = now
+        if self._ears is not None:
+            for said in self._ears.hear(delivery, now):
+                self._asked.put(DueQuestion(said.wish, said.moment, heard=said.heard))
+            decided_until = self._ears.decided_until(now)
+        self._hear(delivery)
+        known = max(self._done_until, min(now, self._planner.known_until, decided_until))
+        self._glimpse(known)
+        glances = self._planner.confirmed(known) if self._glances or self._may_stand else []
         work: list[Work] = []
         for moment, due in self._agenda(known, glances):
             work += self._steps(moment)
             tail = self._planner.tail(moment)
-            if due is not None:
+            if due is not None and isinstance(due.question, Standing):
+                self._was_requested = True  # whether it stands is the decoder's to say, and later
+                work.append(StandingWork(due.question, moment))
+            elif due is not None:
                 work.append(self._question(due, tail, now))
-            elif tail is not None:
+            elif tail is not None and (self._glances or self._was_requested):
                 work.append(GlanceWork(moment, tail))
         work += self._steps(known)
         self._done_until = known
@@ -108,7 +145,8 @@ class Capture:
         for sample in delivery.samples:
             if isinstance(sample, KnownQuestion) and self._known is not None:
                 moment = max(sample.captured_at, self._done_until)
-                self._pending.append(DueQuestion(self._known(sample), moment))
+                if (question := self._known(sample)) is not None:
+                    self._pending.append(DueQuestion(question, moment))
 
     def _agenda(self, known: int, glances: Sequence[int]) -> list[tuple[int, DueQuestion | None]]:
         """Questions and glances up to `known` in the order of their moments, questions first."""
@@ -120,10 +158,33 @@ class Capture:
 
     def _question(self, due: DueQuestion, tail: StepPlan | None, now: int) -> QuestionWork:
         note = circumstances(tail, due.moment, self._planner.start, self._planner.interval)
+        if due.heard is not None and due.moment > due.heard.ended_at:
+            late = (due.moment - due.heard.ended_at) / NANOSECONDS
+            note = "; ".join(filter(None, (f"asked {late:.2f} s after it was said", note)))
         watch = Stopwatch(spent={DELIVERY: now - due.moment})
         if due.pictures:
             return QuestionWork(due.question, due.moment, None, None, watch, due.pictures)
-        return QuestionWork(due.question, due.moment, tail, note, watch)
+        heard = self._pointed(due.heard)
+        return QuestionWork(due.question, due.moment, tail, note, watch, heard=heard)
+
+    def _glimpse(self, until: int) -> None:
+        """Note what is fixated, several times a second, for words that will have pointed at it."""
+        if self._ears is None or not self._done_until:
+            return
+        first = max(self._done_until // GLIMPSE, until // GLIMPSE - MOST_GLIMPSES) + 1
+        for number in range(first, until // GLIMPSE + 1):
+            fixations = self._planner.fixated(number * GLIMPSE)
+            self._fixated.append((number * GLIMPSE, fixations[-1] if fixations else None))
+
+    def _pointed(self, heard: Heard | None) -> HeardFact | None:
+        """What was spoken, with what was fixated at each word that points."""
+        if heard is None:
+            return None
+        pointed = []
+        for word in heard.pointing:
+            seen = [fixation for at, fixation in self._fixated if at <= word.at < at + GLIMPSE]
+            pointed.append(PointedAt.of(word, seen[0] if seen else None))
+        return HeardFact(heard.text, heard.began_at, heard.ended_at, tuple(pointed))
 
     def _steps(self, until: int) -> list[Work]:
         return [StepWork(plan) for plan in self._planner.due(until)]

@@ -12,6 +12,7 @@ from devices import numbers
 from devices.catalog import device_names
 from devices.parser import Parser
 from runtime.answers.questions import Question
+from runtime.run.options.voice import add_voice_options
 
 MINI = Path(__file__).parents[1] / "mini"  # the bundle that is shipped
 SYNTHETIC = "synthetic"
@@ -64,6 +65,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--device", default=SYNTHETIC, help=f"one of {', '.join(device_names())}")
     _add_device(parser.add_argument_group("device"))
     _add_questions(parser.add_argument_group("questions and alerts"))
+    add_voice_options(parser.add_argument_group("voice"))
     _add_watching(parser.add_argument_group("how the stream is watched"))
     parser.add_argument(
         "--engine",
@@ -106,6 +108,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
         options.seconds = SYNTHETIC_SECONDS
+    options.speak = options.speak or options.speak_with is not None
+    options.listen = options.listen or options.microphone is not None
     if options.seconds == math.inf:
         options.seconds = None
     options.chose_address = options.serve is not None

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from devices.device import DeviceInfo
 from devices.printable import printable
+from runtime.answers.heard import HeardRecord
 from runtime.answers.listeners import News, Notice, Piece
 from runtime.answers.questions import LETTERS, lettered
 from runtime.answers.record import AlertRecord, AnswerRecord, SecondRecord, SummaryRecord
@@ -65,6 +66,8 @@ class Screen:
                 self.second(news)
             case SummaryRecord():
                 self.summary(news)
+            case HeardRecord():
+                self.heard(news)
 
     def notice(self, line: str) -> None:
         """A line about the device."""
@@ -99,6 +102,11 @@ class Screen:
         self._line(f"{since}, {frame}; probability {chance:.0%}", "dim", 2)
         self._note(record)
 
+    def heard(self, record: HeardRecord) -> None:
+        """What was heard, and what it was taken as."""
+        taken = record.taken_as if record.why is None else f"{record.taken_as}: {record.why}"
+        self._line(f"heard    {record.text or '(not looked at)'} ({taken})", "dim")
+
     def second(self, record: SecondRecord) -> None:
         """The status line, where there is a terminal to show it."""
         if self._status is not None:
@@ -128,7 +136,10 @@ class Screen:
             f"{seconds:.1f} s: {record.answers} answers{right}, {record.alerts} alerts, "
             f"{record.steps} steps ({record.steps_dropped} dropped)"
         )
-        for noun, fact in (("frames", record.frames), ("gaze", record.gaze)):
+        facts = {"frames": record.frames, "gaze": record.gaze, "sound": record.sound}
+        for noun, fact in facts.items():
+            if fact is None:
+                continue
             causes = ", ".join(f"{n} {cause}" for cause, n in sorted(fact.dropped.items()) if n)
             self._line(
                 f"{noun:<7}{fact.received} received, {fact.used} used"

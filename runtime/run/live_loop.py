@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import Delivery, Device
-from runtime.answers.alerts import StandingAlert
+from runtime.answers.alerts import StandingAlerts
 from runtime.answers.aside import Aside, NothingAside
 from runtime.answers.record import Conditions
 from runtime.answers.watcher import Watcher
@@ -42,7 +42,7 @@ class LiveLoop:
         self,
         device: Device,
         stages: Stages,
-        alerts: Iterable[StandingAlert],
+        alerts: StandingAlerts,
         conditions: Conditions,
         reporter: Reporter,
         stays: bool,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS
 from devices.device import Delivery, DeviceCounts, UnbalancedAccounts
 from devices.mailbox import ENDED
 from devices.samples import GazeSample, SceneFrame
-from runtime.answers.listeners import Answered, Judgement, Listeners, Seen
+from runtime.answers.alerts import StandingAlerts
+from runtime.answers.listeners import AlertsChanged, Answered, Judgement, Listeners, Seen
 from runtime.answers.questions import Ticket
 from runtime.answers.record import (
     NANOSECONDS_PER_MILLISECOND,
@@ -105,8 +106,11 @@ class Reporter:
         counts: Callable[[], DeviceCounts],
         gaze: GazeTimeline,
         eager: bool = True,
+        heard: Callable[[], tuple[int, Mapping[str, int]]] | None = None,
     ) -> None:
-        """`eager`: as of the `LiveLoop` that reports."""
+        """`eager`: as of the `LiveLoop` that reports. `heard`: how many pieces of sound were
+        listened to, and dropped by cause; None where nobody listens."""
+        self._heard = heard
         self._listeners = listeners
         self._conditions = conditions
         self._counts = counts
@@ -214,6 +218,21 @@ class Reporter:
             frames = stream_fact(counts.frames, self._ledger.encoded, self._ledger.dropped)
             return frames, stream_fact(counts.gaze, self._gaze.used, self._gaze.dropped)
 
+    def changed(self, alerts: StandingAlerts) -> None:
+        """Other alerts stand than before."""
+        with self._lock:
+            self._listeners.tell(AlertsChanged(tuple(alerts)))
+
+    def said(self, line: str) -> None:
+        """A line for a person."""
+        with self._lock:
+            self._listeners.notice(line)
+
+    def _sound(self) -> StreamFact | None:
+        if self._heard is None:
+            return None
+        return stream_fact(self._counts().sound, *self._heard())
+
     def close(self) -> SummaryRecord:
         """The run is over: tell its summary."""
         with self._lock:
@@ -232,6 +251,7 @@ class Reporter:
                 glances_dropped=tally.glances_dropped,
                 frames=frames,
                 gaze=gaze,
+                sound=self._sound(),
                 stages=self._times.percentiles(),
                 protocol=conditions.protocol,
                 bundle=conditions.bundle,
@@ -245,7 +265,10 @@ class Reporter:
         """Received = used + dropped, now that nothing waits. Where not, this program is at fault:
         a line for the wearer, and the warning UnbalancedAccounts, which ends a test, never a run.
         """
-        for noun, fact in (("frames", summary.frames), ("gaze", summary.gaze)):
+        facts = {"frames": summary.frames, "gaze": summary.gaze, "sound": summary.sound}
+        for noun, fact in facts.items():
+            if fact is None:
+                continue
             missing = fact.received - fact.used - sum(fact.dropped.values())
             if missing:
                 line = f"{noun}: {missing} of {fact.received} received are unaccounted for"

@@ -1,4 +1,5 @@
-"""A session as the live run saves it: what was delivered, and what a person asked."""
+"""A session as the live run saves it: what was delivered, and what a person asked; and what was
+asked in one that is played."""
 
 from __future__ import annotations
 
@@ -10,7 +11,11 @@ from numpy.typing import NDArray
 
 from devices.clock import SimulatedClock
 from devices.device import Delivery, Device, DeviceInfo
+from devices.samples import KnownQuestion
+from devices.session.lines import ASKED, SPOKEN, UNWATCHED, WATCHED
 from devices.session.writer import SessionWriter
+from runtime.answers.heard import Standing
+from runtime.answers.questions import Question, known_question
 from runtime.errors import RuntimeFault
 from runtime.run.capture import DueQuestion
 from runtime.stream.frame_timeline import resized
@@ -49,9 +54,14 @@ class Saving:
 
     def asked(self, due: DueQuestion) -> None:
         """A person asked a question."""
-        if self._writer is not None:
-            question = due.question
-            self._writer.asked(due.moment, question.text, question.options, question.truth)
+        if self._writer is None:
+            return
+        wish = due.question
+        if isinstance(wish, Standing):
+            self._writer.asked(due.moment, wish.text, task=WATCHED if wish.begins else UNWATCHED)
+        else:
+            task = ASKED if due.heard is None else SPOKEN
+            self._writer.asked(due.moment, wish.text, wish.options, wish.truth, task)
 
     def delivered(self, delivery: Delivery, now: int) -> None:
         """The device delivered something at `now` (Unix ns)."""
@@ -74,6 +84,15 @@ class Saving:
         if trouble is not None and trouble != self._trouble:
             self._trouble = trouble
             self._notice(trouble)
+
+
+def asked_before(sample: KnownQuestion, listens: bool) -> Question | Standing | None:
+    """What a source asks itself; None for what is in its sound, too, where that is heard anew."""
+    if sample.task in (SPOKEN, WATCHED, UNWATCHED) and listens:
+        return None
+    if sample.task in (WATCHED, UNWATCHED):
+        return Standing(sample.text, sample.task == WATCHED)
+    return known_question(sample)
 
 
 def _shrinking(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 
@@ -12,8 +13,13 @@ from runtime.answers.questions import Question
 from runtime.run.capture import Capture, DueQuestion
 
 
-def read_questions(capture: Capture, clock: Clock) -> None:
-    """Read lines from the terminal; each is asked at the moment its line is complete."""
+def read_questions(
+    capture: Capture, clock: Clock, on_empty: Callable[[], None] = lambda: None
+) -> None:
+    """Read lines from the terminal; each is asked at the moment its line is complete.
+
+    `on_empty` hears of a line with nothing in it, in the thread that reads.
+    """
 
     typed = sys.stdin
     if isinstance(typed, TextIOWrapper):  # so that no byte typed ends the reading
@@ -24,6 +30,8 @@ def read_questions(capture: Capture, clock: Clock) -> None:
             for line in typed:
                 if line.strip():
                     capture.ask(DueQuestion(Question(line.strip()), clock.now()))
+                else:
+                    on_empty()
 
     # A thread that waits for a line can't be woken: it ends with the process.
     threading.Thread(target=read, name="typed questions", daemon=True).start()

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
+from runtime.answers.heard import HeardFact, Standing
 from runtime.answers.questions import Question
 from runtime.stopwatch import Stopwatch
 from runtime.stream.steps import Step, StepPlan
@@ -27,7 +28,8 @@ class QuestionWork:
     """A question asked at `moment` (Unix ns), with the tail step of that moment, if any.
 
     `note`: what a person should know about that moment. `pictures`: what it is about, where that
-    is not the stream.
+    is not the stream. `heard`: the words, where it was
+    spoken.
     """
 
     question: Question
@@ -36,6 +38,16 @@ class QuestionWork:
     note: str | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
     pictures: tuple[StepPlan, ...] = ()
+    heard: HeardFact | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StandingWork:
+    """Somebody wants to be told of something from `moment` on, or not any more."""
+
+    standing: Standing
+    moment: int
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +59,7 @@ class GlanceWork:
     watch: Stopwatch = field(default_factory=Stopwatch)
 
 
-Work = StepWork | QuestionWork | GlanceWork
+Work = StepWork | QuestionWork | GlanceWork | StandingWork
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +94,7 @@ class EncoderQueue:
     def put(self, work: Work) -> None:
         """Add work behind what waits; of too many steps the oldest is dropped."""
         with self._changed:
-            if not isinstance(work, QuestionWork):
+            if not isinstance(work, QuestionWork | StandingWork):
                 waiting = len(self._work)
                 self._work = deque(w for w in self._work if not isinstance(w, GlanceWork))
                 self.dropped_glances += waiting - len(self._work)
@@ -117,7 +129,9 @@ class EncoderQueue:
         """Nothing more will come; `discard` drops what waits, but for questions."""
         with self._changed:
             if discard:
-                self._work = deque(work for work in self._work if isinstance(work, QuestionWork))
+                self._work = deque(
+                    w for w in self._work if isinstance(w, QuestionWork | StandingWork)
+                )
             self._newest = None
             self._closed = True
             self._changed.notify_all()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from devices.clock import Clock
-from runtime.answers.alerts import YES, StandingAlert
+from runtime.answers.alerts import MOST_ALERTS, YES, StandingAlert, StandingAlerts
 from runtime.answers.aside import Aside
+from runtime.answers.heard import Standing
 from runtime.answers.listeners import Judgement
 from runtime.answers.questions import HALTED, Answer
 from runtime.answers.record import Conditions, answer_record
@@ -14,7 +15,7 @@ from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.errors import NotFiniteError, QuestionError
 from runtime.model.encoder import Encoder
 from runtime.run.reports import Reporter
-from runtime.run.work import Encoded, GlanceWork, QuestionWork, StepWork, Work
+from runtime.run.work import Encoded, GlanceWork, QuestionWork, StandingWork, StepWork, Work
 from runtime.stopwatch import Stopwatch
 from runtime.stream.steps import Step, StepFact, StepPlan
 
@@ -56,6 +57,8 @@ class Encoding:
         if isinstance(taken, QuestionWork) and taken.pictures and not self._halted:
             encode, watch = self._encoder.encode_apart, taken.watch
             return Encoded(taken, None, pictures=tuple(encode(p, watch) for p in taken.pictures))
+        if isinstance(taken, StandingWork):
+            return Encoded(taken, None)
         return Encoded(taken, self._encoded_tail(taken.tail, taken.watch))
 
     def _left_out(self, taken: Work | StepPlan, reason: str) -> Encoded | None:
@@ -86,7 +89,7 @@ class Decoding:
     def __init__(
         self,
         watcher: Watcher,
-        alerts: Iterable[StandingAlert],
+        alerts: StandingAlerts,
         conditions: Conditions,
         reporter: Reporter,
         clock: Clock,
@@ -113,6 +116,8 @@ class Decoding:
             self._answer(work, encoded)
         elif self._halted:
             return
+        elif isinstance(work, StandingWork):
+            self._stand(work.standing)
         elif isinstance(work, StepWork) and encoded.step is not None:
             self._watcher.append(encoded.step, work.watch)
             self._newest = encoded.step
@@ -127,6 +132,22 @@ class Decoding:
     def idle(self) -> bool:
         """Nothing waits: do a little of what is done beside; whether there was any."""
         return not self._halted and self._aside.work()
+
+    def _stand(self, standing: Standing) -> None:
+        """Take up a spoken request, or give up the alerts that it names."""
+        if not standing.begins:
+            self._alerts.remove_about(standing.text)
+        elif len(self._alerts) >= MOST_ALERTS:
+            self._reporter.said(f"{MOST_ALERTS} alerts stand already: {standing.text!r} is not one")
+        else:
+            alert = StandingAlert(standing.text, self._alerts.rule)
+            try:
+                self._watcher.asker.check(alert.question)
+            except QuestionError as error:
+                self._reporter.said(str(error))
+                return
+            self._alerts.add(alert)
+        self._reporter.changed(self._alerts)
 
     def _answer(self, work: QuestionWork, encoded: Encoded) -> None:
         """Answer and report; a question that can't be answered gets a record that says why."""
@@ -158,6 +179,7 @@ class Decoding:
                 *self._reporter.streams(),
                 note="; ".join(filter(None, notes)) or None,
                 without_gaze=reply.without_gaze if reply else None,
+                heard=work.heard,
             ),
             work.question.ticket,
         )

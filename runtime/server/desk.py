@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
+from runtime.answers.alerts import MOST_ALERTS, AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.questions import Question, Ticket
 from runtime.answers.record import AnswerRecord
 from runtime.errors import QuestionError
 from runtime.run.capture import DueQuestion
-from runtime.server.hub import Hub
+from runtime.server.hub import Hub, alerts_message
 from runtime.stream.steps import StepPlan
 
 MOST_PENDING = 16  # questions of all clients
-MOST_ALERTS = 16
 
 
 class Busy(Exception):
@@ -106,5 +105,4 @@ class Desk:
 
     def told_alerts(self) -> dict[str, object]:
         """The alerts that stand, as a message for pages."""
-        alerts = [{"text": a.text, "threshold": a.rule.threshold} for a in self._counter.alerts]
-        return {"type": "alerts", "alerts": alerts}
+        return alerts_message(self._counter.alerts)

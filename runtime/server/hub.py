@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
 
-from runtime.answers.listeners import Answered, Judgement, News, Notice, Piece, Seen
+from runtime.answers.alerts import StandingAlert
+from runtime.answers.listeners import AlertsChanged, Answered, Judgement, News, Notice, Piece, Seen
 from runtime.answers.questions import Ticket
 from runtime.answers.record import AlertRecord, AnswerRecord, Record, SecondRecord
 from runtime.server.outlet import Outlet
@@ -132,6 +133,8 @@ class Hub:
                 self.say({"type": "notice", "line": news.line})
             case Piece():
                 self.say({"type": "piece", "text": news.text})
+            case AlertsChanged():
+                self.say(alerts_message(news.alerts))
             case Answered():
                 waiting = self.answers.pop(news.ticket, None)
                 if waiting is not None and not waiting.done():
@@ -151,3 +154,9 @@ class Hub:
                 stages["time to first token"] = record.ttft_ms
             self.stages.extend(stages.items())
         self.say({"type": "record", "record": msgspec.Raw(encoded)})
+
+
+def alerts_message(alerts: Iterable[StandingAlert]) -> dict[str, object]:
+    """The alerts that stand, as pages are told of them."""
+    told = [{"text": alert.text, "threshold": alert.rule.threshold} for alert in alerts]
+    return {"type": "alerts", "alerts": told}

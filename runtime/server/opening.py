@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from devices.clock import Clock
 from devices.device import DeviceInfo
-from runtime.answers.alerts import AlertRule, StandingAlerts
+from runtime.answers.alerts import StandingAlerts
 from runtime.answers.questions import Asker, Question
 from runtime.answers.session import SessionOptions, live_size
 from runtime.errors import RuntimeFault
@@ -46,7 +46,6 @@ def open_server(
         return None
     manifest = models.bundle.manifest
     asker = Asker(models.bundle)
-    rule = AlertRule(options.alert_threshold, options.alert_release, options.alert_interval)
     grid = manifest.settings.live_height, manifest.settings.live_width
     about = About(
         bundle=manifest.name,
@@ -69,7 +68,7 @@ def open_server(
     served = Served(
         manifest.name, live_size(manifest), grid[0] * grid[1], count, count_text, clock.now
     )
-    counter = Counter(ask, asker.check, clock.now, alerts, rule)
+    counter = Counter(ask, asker.check, clock.now, alerts, alerts.rule)
     access = Access.of(address.host, address.is_loopback)
     server = Server(Run(about, counter, served, grid, look), listening, access)
     server.start()

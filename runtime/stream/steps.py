@@ -150,6 +150,10 @@ class StepPlanner:
             return None
         return StepPlan(None, moment, pair, self._gaze.view(moment))
 
+    def fixated(self, moment: int) -> tuple[Fixation, ...]:
+        """The fixations active at `moment` (Unix ns), of which everything has to be known."""
+        return self._gaze.view(moment).fixations
+
     def confirmed(self, until: int) -> list[int]:
         """The moments up to `until` (Unix ns) at which a fixation came to count, each told once."""
         return self._gaze.confirmed(until)

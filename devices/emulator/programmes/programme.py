@@ -53,7 +53,26 @@ class EyeEvent:
         return wire.EVENT_TYPE.pack(self.kind)
 
 
-Item = TypeVar("Item", Picture, GazePoint, EyeEvent)
+@dataclass(frozen=True, slots=True)
+class SoundUnit:
+    """One access unit of AAC, its first sample captured `at` (ns from start)."""
+
+    at: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTrack:
+    """One round of what there is to hear: mono AAC of `rate` Hz with its AudioSpecificConfig;
+    `length` (ns) is the time after which it begins again."""
+
+    rate: int
+    config: bytes
+    length: int
+    units: tuple[SoundUnit, ...]
+
+
+Item = TypeVar("Item", Picture, GazePoint, EyeEvent, SoundUnit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,7 @@ class Programme:
     gaze: tuple[GazePoint, ...]
     events: tuple[EyeEvent, ...] = ()
     calibration: bytes | None = None
+    sound: SoundTrack | None = None
 
 
 def endless(items: Sequence[Item], length: int, begin: int) -> Iterator[tuple[int, Item]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 
+from devices.clock import NANOSECONDS
 from devices.device import DeviceError
-from devices.emulator.programmes.programme import GazePoint, Picture, Programme
+from devices.emulator.programmes.programme import GazePoint, Picture, Programme, SoundTrack
+from devices.emulator.programmes.sound import load_sound
+from devices.neon.sound.units import UNIT_SAMPLES
 from devices.printable import printable
 
 
@@ -41,16 +45,29 @@ def _load(folder: Path) -> Programme:
         Picture(int(at) - start, split_units(data, length_size))
         for at, data in zip(times, packets, strict=True)
     )
+    length = int(times[-1] - start + np.median(np.diff(times)))
     return Programme(
         name=folder.name,
         width=size[0],
         height=size[1],
         parameters=parameters,
-        length=int(times[-1] - start + np.median(np.diff(times))),
+        length=length,
         pictures=pictures,
         gaze=_gaze(folder, start, int(times[-1]) - start),
         calibration=_present(folder / "calibration.bin").read_bytes(),
+        sound=_sound(folder / "Neon Scene Camera v1 ps1.mp4", length),
     )
+
+
+def _sound(video: Path, length: int) -> SoundTrack | None:
+    """The microphone's track, cut to the length (ns) of the pictures; None where there is none."""
+    with av.open(str(video)) as container:
+        if not container.streams.audio:
+            return None
+    track = load_sound(video)
+    ends = (unit.at + UNIT_SAMPLES * NANOSECONDS // track.rate for unit in track.units)
+    units = tuple(u for u, end in zip(track.units, ends, strict=True) if end <= length)
+    return replace(track, length=length, units=units)
 
 
 def _gaze(folder: Path, start: int, last: int) -> tuple[GazePoint, ...]:

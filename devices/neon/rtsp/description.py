@@ -7,8 +7,10 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from devices.neon import wire
+from devices.neon.sound.units import MalformedSound, SoundFormat, parse_format
 from devices.neon.video.bitstream import MOST_PARAMETERS, StreamParameters, parse_parameters
 
 LEAST_RATE, MOST_RATE = 1_000, 10_000_000
@@ -19,21 +21,29 @@ _MAPPING = re.compile(r"([0-9]{1,3}) +[^/ ]{1,100}/([0-9]{1,9})(?:/[0-9]{1,3})?"
 _SETS = "sprop-parameter-sets"
 
 
+Medium = Literal["video", "audio"]
+
+
 class MalformedDescription(ValueError):
     """A description that no stream can have. The message says why in a few words."""
+
+
+class MissingMedium(MalformedDescription):
+    """A description without the medium that was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
     """What the phone says of a stream: ticks per second, payload type, H.264 parameter sets (none
-    where they come before the key frames), the URL by which it is set up, and its SSRC where the
-    phone has told it."""
+    where they come before the key frames), the URL by which it is set up, its SSRC where the
+    phone has told it, and how sound is packed, where it is sound."""
 
     rate: int
     payload_type: int
     parameters: tuple[bytes, ...]
     control: str = ""
     source: int | None = None
+    sound: SoundFormat | None = None
 
 
 @dataclass(slots=True)
@@ -42,25 +52,39 @@ class _Medium:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-def parse_description(text: str) -> Description:
+def parse_description(text: str, wanted: Medium = "video") -> Description:
     """Read the video of a session description, else its first medium. Raises MalformedDescription.
 
-    The scene camera's also describes its microphone. A video's `control` is kept, as the client
-    library does; any other medium is set up by the session's own URL.
+    The scene camera's also describes its microphone: `wanted` "audio" reads that, and raises
+    MissingMedium where it is off. The `control` of either is kept, as the client library does; any
+    other medium is set up by the session's own URL.
     """
     media = _media(text)
     if not media:
         raise MalformedDescription("it describes nothing")
-    video = next((medium for medium in media if medium.kind == "video"), None)
-    attributes = (video or media[0]).attributes
+    found = next((medium for medium in media if medium.kind == wanted), None)
+    if found is None and wanted == "audio":
+        raise MissingMedium("it describes no sound")
+    attributes = (found or media[0]).attributes
     mapping = _MAPPING.fullmatch(attributes.get("rtpmap", "").strip())
     if mapping is None:
         raise MalformedDescription("its rtpmap can't be read")
     payload_type, rate = int(mapping[1]), int(mapping[2])
     if payload_type > 127 or not LEAST_RATE <= rate <= MOST_RATE:
         raise MalformedDescription(f"payload type {payload_type} at {rate} ticks per second")
-    control = attributes.get("control", "").strip() if video else ""
+    control = attributes.get("control", "").strip() if found else ""
+    if wanted == "audio":
+        return Description(rate, payload_type, (), control, sound=_sound_format(attributes, rate))
     return Description(rate, payload_type, _parameter_sets(attributes), control)
+
+
+def _sound_format(attributes: Mapping[str, str], rate: int) -> SoundFormat:
+    _, _, options = attributes.get("fmtp", "").strip().partition(" ")
+    encoding = attributes.get("rtpmap", "").strip().partition(" ")[2]
+    try:
+        return parse_format(encoding.partition("/")[0], options, rate)
+    except MalformedSound as error:
+        raise MalformedDescription(str(error)) from error
 
 
 def _media(text: str) -> list[_Medium]:

@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 from devices.neon.rtsp.answers import Answer
 from devices.neon.rtsp.connection import SILENT, Connection, PhoneRefuses, SessionFailed
 from devices.neon.rtsp.datagrams import DatagramPair
-from devices.neon.rtsp.description import Description, MalformedDescription, parse_description
+from devices.neon.rtsp.description import (
+    Description,
+    MalformedDescription,
+    Medium,
+    MissingMedium,
+    parse_description,
+)
 from devices.waiting import within
 
 Transport = Literal["udp", "tcp"]
@@ -29,6 +35,10 @@ SESSION_TIMEOUT, SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 60, 4, 3600
 """Seconds after which the phone ends a session of which it hears nothing, unless it says other."""
 MOST_URL, MOST_SESSION = 1000, 200
 _SOURCE = re.compile(r"[0-9A-Fa-f]{1,8}")
+
+
+class NoSuchMedium(SessionFailed):
+    """The phone has the stream, but not with what is wanted of it."""
 
 
 class Receiver(Protocol):
@@ -44,8 +54,11 @@ class Receiver(Protocol):
 class Session:
     """One stream of the phone, from opening to closing."""
 
-    def __init__(self, url: str, transport: Transport, receiver: Receiver) -> None:
-        """`url`: rtsp://HOST:PORT/..., its port a valid one."""
+    def __init__(
+        self, url: str, transport: Transport, receiver: Receiver, medium: Medium = "video"
+    ) -> None:
+        """`url`: rtsp://HOST:PORT/..., its port a valid one. `medium`: which of it is wanted."""
+        self._medium: Medium = medium
         self._url = url
         self._base = url
         self._transport = transport
@@ -67,7 +80,7 @@ class Session:
         return 0.45 * self._timeout
 
     async def open(self) -> Description:
-        """Connect and set the stream up. Raises SessionFailed, PhoneRefuses."""
+        """Connect and set the stream up. Raises SessionFailed, PhoneRefuses, NoSuchMedium."""
         try:
             async with within(OPENING_TIMEOUT):
                 return await self._open()
@@ -75,6 +88,8 @@ class Session:
             raise SessionFailed(SILENT) from error
         except OSError as error:
             raise SessionFailed(error.strerror or str(error)) from error
+        except MissingMedium as error:
+            raise NoSuchMedium(str(error)) from error
         except MalformedDescription as error:
             raise PhoneRefuses(f"its description makes no sense: {error}") from error
 
@@ -85,7 +100,7 @@ class Session:
         if "GET_PARAMETER" in offered:
             self._keep_alive_method = "GET_PARAMETER"
         answer = await self._ask("DESCRIBE", self._url, Accept="application/sdp")
-        description = parse_description(answer.body.decode("utf-8", "replace"))
+        description = parse_description(answer.body.decode("utf-8", "replace"), self._medium)
         base = answer.fields.get("content-base", "")
         self._base = base if _is_url(base) else self._url
         answer = await self._ask(

@@ -13,7 +13,8 @@ export function element(name, text = "", className = "") {
 export function add(record) {
   const item = element("li");
   const chosen = record.options[LETTERS.indexOf(record.answer)];
-  const title = record.kind === "alert" ? `Alert: ${record.alert}` : record.question;
+  const asked = record.heard ? `${record.question} (spoken)` : record.question;
+  const title = record.kind === "alert" ? `Alert: ${record.alert}` : asked;
   item.append(element("strong", title));
   item.append(element("p", chosen ?? record.answer ?? record.note ?? "no answer"));
   if (record.kind === "answer") item.append(...bars(record));

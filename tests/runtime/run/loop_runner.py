@@ -5,6 +5,7 @@ import json
 from stand_in import START, ListedDevice
 
 from devices.clock import SystemClock
+from runtime.answers.alerts import StandingAlerts
 from runtime.answers.listeners import Listeners
 from runtime.answers.questions import Question
 from runtime.answers.record import Conditions
@@ -71,8 +72,8 @@ def run_loop(
         listeners.subscribe("one more", listener)
         listeners.subscribe("record", recorder.hear)
         reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
-        stages = Stages(capture, encoder, watcher)
-        loop = LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=eager)
+        stages, standing = Stages(capture, encoder, watcher), StandingAlerts(alerts)
+        loop = LiveLoop(device, stages, standing, conditions, reporter, stays=True, eager=eager)
         loop.run(stopped or (lambda: False), over or (lambda: False))
         device.disconnect()
         reporter.close()

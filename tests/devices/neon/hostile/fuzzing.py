@@ -17,7 +17,10 @@ if __name__ == "__main__":
     sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "devices/neon/hostile")]
 
 import numpy as np
-from fuzzed_parsers import PARSERS
+from fuzzed_parsers import PARSERS as PHONE_PARSERS
+from fuzzed_sound import SOUND_PARSERS
+
+PARSERS = PHONE_PARSERS | SOUND_PARSERS
 
 SLOWEST, PER = 0.05, 2**16
 """Seconds of processor time, for so many bytes."""

@@ -1,8 +1,7 @@
 """Twenty thousand damaged inputs for every parser of the live devices; `fuzzing.py` runs more."""
 
 import pytest
-from fuzzed_parsers import PARSERS
-from fuzzing import SLOWEST, fuzz
+from fuzzing import PARSERS, SLOWEST, fuzz
 
 MIB = 2**20
 

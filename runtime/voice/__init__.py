@@ -1,0 +1,1 @@
+"""Voice: questions that are spoken, and answers that are."""
