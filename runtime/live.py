@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from runtime.answers.record import Conditions
 from runtime.answers.session import SessionOptions, gaze_timeline, live_size, step_planner
 from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
+from runtime.couriers.dispatch import couriers
 from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
@@ -77,7 +79,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     choice = choose_engine(options.engine, bundle, Machine.here(), profile, cuda=limit)
     screen.notice(f"engine   {choice.line}")
     models = Models(bundle, choice.load)
-    with device as told:
+    with device as told, ExitStack() as others:
         info = replace(told, field_of_view=options.field or told.field_of_view)
         chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, run_span(options, device, info))
@@ -86,6 +88,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         recorder = Recorder(options.record, listeners.notice)
         listeners.subscribe("record", recorder.hear)
         try:
+            others.enter_context(couriers(options, listeners))
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":
                 if options.diary is not None:

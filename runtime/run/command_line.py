@@ -72,14 +72,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="what runs the bundle (default: the first of these that is there)",
     )
     parser.add_argument(
-        "--serve",
-        nargs="?",
-        const=SERVED_AT,
-        metavar="HOST:PORT",
-        help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
-    )
-    parser.add_argument("--no-serve", action="store_true", help="serve nothing")
-    parser.add_argument(
         "--gpu-memory",
         type=numbers.number(0.01),
         metavar="GIB",
@@ -102,6 +94,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="GIB",
         help="its size at most",
     )
+    _add_serving(parser.add_argument_group("for others"))
     _add_diary(parser.add_argument_group("diary"))
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
@@ -224,6 +217,28 @@ def _add_diary(group: argparse._ArgumentGroup) -> None:
         default=1024.0,
         metavar="MIB",
         help="its size at most (default 1024); the oldest pictures go first",
+    )
+
+
+def _add_serving(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--serve",
+        nargs="?",
+        const=SERVED_AT,
+        metavar="HOST:PORT",
+        help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
+    )
+    group.add_argument("--no-serve", action="store_true", help="serve nothing")
+    for kind in ("alert", "answer"):
+        group.add_argument(
+            f"--on-{kind}",
+            action="append",
+            default=[],
+            metavar="URL",
+            help=f"POST the record of every {kind} there",
+        )
+    group.add_argument(
+        "--mqtt", metavar="URL", help="publish answers and alerts, as mqtt://HOST:1883/TOPIC"
     )
 
 
