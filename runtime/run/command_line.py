@@ -109,6 +109,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     is_demo = options.device == SYNTHETIC and not (options.fast or options.ask)
     if is_demo and not options.no_serve and not options.chose_address:
         options.serve = SERVED_AT
+    if options.tls is not None and options.serve is None:
+        parser.error("--tls belongs to --serve")
     return options
 
 
@@ -229,6 +231,12 @@ def _add_serving(group: argparse._ArgumentGroup) -> None:
         help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
     )
     group.add_argument("--no-serve", action="store_true", help="serve nothing")
+    group.add_argument(
+        "--tls",
+        nargs="+",
+        metavar=("auto | CERT", "KEY"),
+        help="serve over TLS: with these files, or as an authority made here once and kept vouches",
+    )
     for kind in ("alert", "answer"):
         group.add_argument(
             f"--on-{kind}",
