@@ -145,7 +145,7 @@ def watch(
             info,
             chosen,
             alerts,
-            device.clock,
+            device,
             capture.ask,
             planner.tail,
             listeners.notice,

@@ -10,9 +10,11 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 
 import msgspec
 
+from devices.device import DeviceCondition, DeviceError
 from runtime.answers.listeners import Answered, Judgement, News, Notice, Piece, Seen
 from runtime.answers.questions import Ticket
 from runtime.answers.record import AlertRecord, AnswerRecord, Record, SecondRecord
@@ -28,7 +30,13 @@ BUSY_STEPS = 8  # that wait to be kept, or a picture to be drawn, at a time
 class Hub:
     """Made in the server's event loop; `hear` and `show` may be called from any thread."""
 
-    def __init__(self, now: Callable[[], int], grid: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], int],
+        grid: tuple[int, int],
+        condition: Callable[[], DeviceCondition | None] = lambda: None,
+    ) -> None:
+        """`condition`: of the device, which pages are told every second."""
         self.steps = KeptSteps()
         self.dropped: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -36,7 +44,7 @@ class Hub:
         self.history: deque[bytes] = deque(maxlen=MOST_HISTORY)
         self.stages: deque[tuple[str, float]] = deque(maxlen=MOST_NEWS)
         self.answers: dict[Ticket, asyncio.Future[AnswerRecord]] = {}
-        self._now, self._grid = now, grid
+        self._now, self._grid, self._condition = now, grid, condition
         self._loop = asyncio.get_running_loop()
         self._outlets: set[Outlet] = set()
         self._watching = 0
@@ -144,6 +152,7 @@ class Hub:
         self.counts[record.kind] += 1
         if isinstance(record, SecondRecord):
             self.second = record
+            self._tell_condition()
         if isinstance(record, AnswerRecord | AlertRecord):
             self.history.append(encoded)
             stages = dict(record.stages_ms)
@@ -151,3 +160,8 @@ class Hub:
                 stages["time to first token"] = record.ttft_ms
             self.stages.extend(stages.items())
         self.say({"type": "record", "record": msgspec.Raw(encoded)})
+
+    def _tell_condition(self) -> None:
+        with suppress(DeviceError):  # it is just being disconnected
+            if (condition := self._condition()) is not None:
+                self.say({"type": "condition", **asdict(condition)})

@@ -6,8 +6,7 @@ import argparse
 import socket
 from collections.abc import Callable
 
-from devices.clock import Clock
-from devices.device import DeviceInfo
+from devices.device import Device, DeviceInfo
 from runtime.answers.alerts import AlertRule, StandingAlerts
 from runtime.answers.questions import Asker, Question
 from runtime.answers.session import SessionOptions, live_size
@@ -30,7 +29,7 @@ def open_server(
     info: DeviceInfo,
     chosen: SessionOptions,
     alerts: StandingAlerts,
-    clock: Clock,
+    device: Device,
     ask: Callable[[DueQuestion], None],
     look: Callable[[int], StepPlan | None],
     notice: Callable[[str], None],
@@ -61,6 +60,8 @@ def open_server(
         rate=chosen.rate,
         fixations=chosen.rule if chosen.use_gaze else "gaze off",
         is_random=manifest.provenance.weights == "random",
+        starts_at=_milliseconds(info.starts_at),
+        ends_at=_milliseconds(info.ends_at),
     )
 
     def count(question: Question) -> int:
@@ -70,18 +71,28 @@ def open_server(
         return len(models.bundle.text_tokenizer.encode(text, add_special_tokens=False).ids)
 
     served = Served(
-        manifest.name, live_size(manifest), grid[0] * grid[1], count, count_text, clock.now
+        manifest.name, live_size(manifest), grid[0] * grid[1], count, count_text, device.clock.now
     )
-    counter = Counter(ask, asker.check, clock.now, alerts, rule)
+    counter = Counter(ask, asker.check, device.clock.now, alerts, rule)
     identity = None if options.tls is None else told_identity(options.tls, address)
     access = Access.of(address.host, address.is_loopback, secure=identity is not None)
     beside = handed(identity, access, address)
-    server = Server(Run(about, counter, served, grid, look), listening, access, identity, beside)
+    server = Server(
+        Run(about, counter, served, grid, look, device.condition),
+        listening,
+        access,
+        identity,
+        beside,
+    )
     server.start()
     if beside is not None and identity is not None:
         tell_trust(identity, beside, address, notice)
     tell_page(access, listening, address, notice)
     return server
+
+
+def _milliseconds(moment: int | None) -> float | None:
+    return None if moment is None else moment / 1e6
 
 
 def handed(identity: Identity | None, access: Access, address: Address) -> Beside | None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 from aiohttp import web
 
-from devices.device import Delivery
+from devices.device import Delivery, DeviceCondition
 from runtime.answers.listeners import News
 from runtime.server.desk import Counter, Desk
 from runtime.server.hub import Hub
@@ -48,13 +48,14 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run that is served. `look`: the step plan of a moment, see `Sights`."""
+    """The run that is served. `look`: see `Sights`; `condition`: see `Device`."""
 
     about: About
     counter: Counter
     served: Served
     grid: tuple[int, int]
     look: Callable[[int], StepPlan | None]
+    condition: Callable[[], DeviceCondition | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Server:
 
     async def _open(self) -> _Insides:
         run = self._run
-        hub = Hub(run.counter.now, run.grid)
+        hub = Hub(run.counter.now, run.grid, run.condition)
         desk = Desk(run.counter, hub)
         about, places = asdict(run.about), Places(MOST_STREAMS)
         fetched = Fetched(hub, places, about, run.counter.now)
