@@ -128,7 +128,7 @@ def watch(
     diary = kept_diary(options, models, chosen, listeners)
     glances = alerts if diary is None else True
     capture = Capture(planner, due, glances, known_question, saving.asked)
-    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
+    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze, compares=is_served), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
     reporter = Reporter(listeners, conditions, device.counts, gaze, eager)

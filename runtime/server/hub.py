@@ -109,7 +109,7 @@ class Hub:
                     outlet.show(message)
             heat, self._heat = self._heat, None
             if heat is not None and self._watching:
-                message = await asyncio.to_thread(heat_message, heat.step, self._grid)
+                message = await asyncio.to_thread(heat_message, heat, self._grid)
                 for outlet in self._watchers() if message else ():
                     outlet.put(message)
 
@@ -128,7 +128,7 @@ class Hub:
     def _take(self, news: News) -> None:
         match news:
             case Seen():
-                self._heat = news
+                self._heat = news if news.unlooked is not None else self._heat
                 if news.counts:
                     self._to_keep.append(news)
                 self._to_draw.set()
