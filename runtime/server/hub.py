@@ -80,9 +80,10 @@ class Hub:
         self._watching += outlet.wants_pictures
 
     def detach(self, outlet: Outlet) -> None:
-        """A client has left."""
-        self._outlets.discard(outlet)
-        self._watching -= outlet.wants_pictures
+        """A client has left, whether or not it had come so far."""
+        if outlet in self._outlets:
+            self._outlets.remove(outlet)
+            self._watching -= outlet.wants_pictures
 
     @property
     def clients(self) -> int:

@@ -18,6 +18,19 @@ def lost():
     raise DeviceError("it is being disconnected")
 
 
+def test_a_page_that_leaves_before_it_has_come_takes_no_other_page_s_pictures():
+    async def watched():
+        hub = Hub(lambda: 0, (1, 1))
+        gone, stays = Outlet(wants_pictures=True), Outlet(wants_pictures=True)
+        hub.detach(gone)
+        hub.attach(stays)
+        first = hub.is_watched()
+        hub.detach(stays)
+        return first, hub.is_watched()
+
+    assert asyncio.run(watched()) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("condition", "told"),
     [

@@ -1,11 +1,11 @@
 """The page in a real browser: what is drawn is true, what is typed is answered, all by keyboard."""
 
-import os
 import time
 
 import pytest
 from chromium import IN_BROWSER, complaints
 from opened_page import FRAME_SIDE, SECONDS, opened_page, until
+from quiet import needs_a_quiet_machine
 
 from devices.synthetic.eyes import GAZE_RATE
 from devices.synthetic.wearer import Wearer
@@ -201,9 +201,7 @@ def test_what_can_not_be_asked_is_said(page, keys):
 
 
 def test_a_frame_is_on_the_page_soon_after_it_was_captured(page):
-    load, cores = os.getloadavg()[0], os.cpu_count()
-    if load > cores:
-        pytest.skip(f"a machine that is busy tells nothing: {load:.1f} wait for {cores} cores")
+    needs_a_quiet_machine()
     page.browser.set_script_timeout(60)
     ages = page.browser.execute_async_script(AGES)
     assert sorted(ages)[int(0.95 * len(ages))] <= MOST_AGE, sorted(ages)
