@@ -93,6 +93,20 @@ class DeviceCounts:
     sound: StreamCounts = field(default_factory=StreamCounts)
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceCondition:
+    """How a device is doing; unknown is None.
+
+    `battery_level` in percent. `worn`: whether someone wears it. `transport`: how its data travel.
+    `loss`: the fraction of them that was lost lately.
+    """
+
+    battery_level: int | None
+    worn: bool | None
+    transport: str | None
+    loss: float | None
+
+
 class Device(ABC):
     """A source of samples.
 
@@ -144,6 +158,13 @@ class Device(ABC):
         """The name of what is looked at at `moment` (Unix ns), where that is known; else None.
 
         May be called from any thread.
+        """
+        return None
+
+    def condition(self) -> DeviceCondition | None:
+        """How it is doing; None where it can't tell. May be called from any thread.
+
+        Raises DeviceError while it is not connected.
         """
         return None
 

@@ -70,7 +70,7 @@ class Audience:
             self._info,
             self._chosen,
             alerts,
-            self._device.clock,
+            self._device,
             ask,
             look,
             self._listeners.notice,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from devices.catalog import DeviceOptions, open_device
@@ -18,6 +19,7 @@ from runtime.answers.session import SessionOptions, gaze_timeline, step_planner
 from runtime.answers.watcher import Watcher
 from runtime.audience import Audience
 from runtime.bundle.opening import Bundle
+from runtime.couriers.dispatch import couriers
 from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
@@ -72,7 +74,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     choice = choose_engine(options.engine, bundle, Machine.here(), profile, cuda=limit)
     screen.notice(f"engine   {choice.line}")
     models = Models(bundle, choice.load)
-    with device as told:
+    with device as told, ExitStack() as others:
         info = replace(told, field_of_view=options.field or told.field_of_view)
         chosen = session_options(options, bundle, info)
         due = due_questions(options.ask, run_span(options, device, info))
@@ -81,6 +83,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         recorder = Recorder(options.record, listeners.notice)
         listeners.subscribe("record", recorder.hear)
         try:
+            others.enter_context(couriers(options, listeners))
             screen.opened(bundle.manifest, models.engine_name, info, chosen)
             if options.protocol == "released":
                 if options.diary is not None:
@@ -123,7 +126,7 @@ def watch(
     capture = Capture(
         planner, due, glances, audience.known, audience.asked, audience.ears, may_stand
     )
-    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
+    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze, compares=is_served), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
     reporter = Reporter(listeners, conditions, device.counts, gaze, eager, audience.heard)

@@ -16,6 +16,7 @@ def pytest_addoption(parser):
         metavar="N",
         help="damaged inputs for the parsers of files: 50 makes a million for each",
     )
+    parser.addoption("--axe", metavar="DIR", help="axe-core, made by .ci/axe DIR")
     parser.addoption("--gpu", metavar="DIR", help="a software GPU, made by .ci/gpu DIR")
     parser.addoption("--spoken", action="store_true", help="also what is really spoken: minutes")
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from devices.address import split_address
 from devices.clock import Clock, SystemClock
 from devices.complaints import Complaints, reason
-from devices.device import Delivery, Device, DeviceCounts, DeviceError, DeviceInfo
+from devices.device import (
+    Delivery,
+    Device,
+    DeviceCondition,
+    DeviceCounts,
+    DeviceError,
+    DeviceInfo,
+)
 from devices.mailbox import Mailbox
 from devices.mailbox import Stream as Lane
 from devices.neon import wire
@@ -44,7 +51,7 @@ GAZE_RATES = {wire.NEON_HARDWARE: 200.0, wire.INVISIBLE_HARDWARE: 120.0}
 
 
 @dataclass(frozen=True, slots=True)
-class NeonCondition:
+class NeonCondition(DeviceCondition):
     """How a connected device is doing.
 
     `loss` is the fraction of packets lost in the last 10 s, None where too few came to tell;
@@ -52,10 +59,6 @@ class NeonCondition:
     counts packets that could not be read, or came from somebody else. Unknown is None.
     """
 
-    battery_level: int | None
-    worn: bool
-    transport: Transport
-    loss: float | None
     clock_offset: float | None
     garbage: int
 

@@ -59,6 +59,7 @@ class GazeTrack:
         return GazeTrack(*kept, first=tick)
 
 
+ROUNDING = 1e-6  # of a tick, that a moment in seconds may lie before the tick that is meant
 ARRAYS = ("x", "y", "open", "segment", "fixation")
 
 
@@ -80,7 +81,8 @@ class Eyes:
 
     def track(self, until: float) -> GazeTrack:
         """All samples that are kept, to at least `until` seconds."""
-        while self._ticks <= until * GAZE_RATE:
+        last = int(until * GAZE_RATE + ROUNDING)
+        while self._ticks <= last:
             self._dwell()
             self._track = None
         if self._track is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runtime.answers.alerts import StandingAlert
 from runtime.answers.questions import Ticket
 from runtime.answers.record import AnswerRecord, Record
+from runtime.engines.tensors import Tensor
 from runtime.stream.steps import Step
 
 
@@ -28,10 +29,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A step was encoded. `counts`: it goes into a context; else it was only the newest to see."""
+    """A step was encoded. `counts`: it goes into a context; else it was only the newest to see.
+
+    `unlooked`: the residuals (injected, H*W, D) that its frames would get if nothing were fixated,
+    where that was asked for.
+    """
 
     step: Step
     counts: bool
+    unlooked: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,15 @@ class Encoder:
     """
 
     def __init__(
-        self, models: Models, grid: tuple[int, int], use_gaze: bool, kept: int = KEPT_PAIRS
+        self,
+        models: Models,
+        grid: tuple[int, int],
+        use_gaze: bool,
+        kept: int = KEPT_PAIRS,
+        compares: bool = False,
     ) -> None:
+        """`compares`: whether to tell what gaze changes in a step, at the cost of a gaze half."""
+        self._compares = compares
         self._models = models
         self._grid = grid
         self._use_gaze = use_gaze
@@ -82,6 +89,16 @@ class Encoder:
             return Step(plan, pair.visual, self._residuals(pair, plan, watch))
         finally:
             self._newest = newest
+
+    def unlooked(self, plan: StepPlan) -> Tensor | None:
+        """The residuals (injected, H*W, D) of an encoded step's frames if nothing were fixated.
+
+        None where nobody compares, where gaze is off, or where the frames are forgotten.
+        """
+        pair = self._kept.get(plan.pair.key) if self._compares else None
+        if pair is None or pair.scene is None:
+            return None
+        return self._models.residuals(pair.scene, gaze_encoding((), self._encoding_width))
 
     def encode_pair(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
         """Everything that can be computed of a pair of frames before gaze is known."""

@@ -74,14 +74,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="what runs the bundle (default: the first of these that is there)",
     )
     parser.add_argument(
-        "--serve",
-        nargs="?",
-        const=SERVED_AT,
-        metavar="HOST:PORT",
-        help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
-    )
-    parser.add_argument("--no-serve", action="store_true", help="serve nothing")
-    parser.add_argument(
         "--gpu-memory",
         type=numbers.number(0.01),
         metavar="GIB",
@@ -104,6 +96,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="GIB",
         help="its size at most",
     )
+    _add_serving(parser.add_argument_group("for others"))
     _add_diary(parser.add_argument_group("diary"))
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:
@@ -120,6 +113,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     is_demo = options.device == SYNTHETIC and not (options.fast or options.ask)
     if is_demo and not options.no_serve and not options.chose_address:
         options.serve = SERVED_AT
+    if options.tls is not None and options.serve is None:
+        parser.error("--tls belongs to --serve")
     return options
 
 
@@ -228,6 +223,34 @@ def _add_diary(group: argparse._ArgumentGroup) -> None:
         default=1024.0,
         metavar="MIB",
         help="its size at most (default 1024); the oldest pictures go first",
+    )
+
+
+def _add_serving(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--serve",
+        nargs="?",
+        const=SERVED_AT,
+        metavar="HOST:PORT",
+        help=f"serve a page and an API (default: at {SERVED_AT} for the synthetic wearer)",
+    )
+    group.add_argument("--no-serve", action="store_true", help="serve nothing")
+    group.add_argument(
+        "--tls",
+        nargs="+",
+        metavar=("auto | CERT", "KEY"),
+        help="serve over TLS: with these files, or as an authority made here once and kept vouches",
+    )
+    for kind in ("alert", "answer"):
+        group.add_argument(
+            f"--on-{kind}",
+            action="append",
+            default=[],
+            metavar="URL",
+            help=f"POST the record of every {kind} there",
+        )
+    group.add_argument(
+        "--mqtt", metavar="URL", help="publish answers and alerts, as mqtt://HOST:1883/TOPIC"
     )
 
 

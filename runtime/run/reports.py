@@ -26,6 +26,7 @@ from runtime.answers.record import (
     alert_record,
     stream_fact,
 )
+from runtime.engines.tensors import Tensor
 from runtime.run.stage_times import StageTimes
 from runtime.run.work import EncoderQueue
 from runtime.stopwatch import Stopwatch
@@ -137,10 +138,10 @@ class Reporter:
         with self._lock:
             self._ledger.encode(captured_at)
 
-    def seen(self, step: Step, counts: bool) -> None:
-        """A step is encoded; `counts`: it goes into a context."""
+    def seen(self, step: Step, counts: bool, unlooked: Tensor | None = None) -> None:
+        """A step is encoded: see `Seen`."""
         with self._lock:
-            self._listeners.tell(Seen(step, counts))
+            self._listeners.tell(Seen(step, counts, unlooked))
 
     def judged(self, judgement: Judgement) -> None:
         """A standing alert was judged."""

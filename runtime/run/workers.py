@@ -52,7 +52,7 @@ class Encoding:
             step = self._encoded(taken.plan, taken.watch)
             self._reporter.kept_up(taken.plan, self._clock.now())
             self._shown = StepFact.of(taken.plan)
-            self._reporter.seen(step, counts=True)
+            self._reporter.seen(step, counts=True, unlooked=self._encoder.unlooked(taken.plan))
             return Encoded(taken, step)
         if isinstance(taken, QuestionWork) and taken.pictures and not self._halted:
             encode, watch = self._encoder.encode_apart, taken.watch

@@ -10,9 +10,11 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import asdict
 
 import msgspec
 
+from devices.device import DeviceCondition, DeviceError
 from runtime.answers.alerts import StandingAlert
 from runtime.answers.listeners import AlertsChanged, Answered, Judgement, News, Notice, Piece, Seen
 from runtime.answers.questions import Ticket
@@ -29,7 +31,13 @@ BUSY_STEPS = 8  # that wait to be kept, or a picture to be drawn, at a time
 class Hub:
     """Made in the server's event loop; `hear` and `show` may be called from any thread."""
 
-    def __init__(self, now: Callable[[], int], grid: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], int],
+        grid: tuple[int, int],
+        condition: Callable[[], DeviceCondition | None] = lambda: None,
+    ) -> None:
+        """`condition`: of the device, which pages are told every second."""
         self.steps = KeptSteps()
         self.dropped: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -37,7 +45,7 @@ class Hub:
         self.history: deque[bytes] = deque(maxlen=MOST_HISTORY)
         self.stages: deque[tuple[str, float]] = deque(maxlen=MOST_NEWS)
         self.answers: dict[Ticket, asyncio.Future[AnswerRecord]] = {}
-        self._now, self._grid = now, grid
+        self._now, self._grid, self._condition = now, grid, condition
         self._loop = asyncio.get_running_loop()
         self._outlets: set[Outlet] = set()
         self._watching = 0
@@ -73,9 +81,10 @@ class Hub:
         self._watching += outlet.wants_pictures
 
     def detach(self, outlet: Outlet) -> None:
-        """A client has left."""
-        self._outlets.discard(outlet)
-        self._watching -= outlet.wants_pictures
+        """A client has left, whether or not it had come so far."""
+        if outlet in self._outlets:
+            self._outlets.remove(outlet)
+            self._watching -= outlet.wants_pictures
 
     @property
     def clients(self) -> int:
@@ -102,7 +111,7 @@ class Hub:
                     outlet.show(message)
             heat, self._heat = self._heat, None
             if heat is not None and self._watching:
-                message = await asyncio.to_thread(heat_message, heat.step, self._grid)
+                message = await asyncio.to_thread(heat_message, heat, self._grid)
                 for outlet in self._watchers() if message else ():
                     outlet.put(message)
 
@@ -121,7 +130,7 @@ class Hub:
     def _take(self, news: News) -> None:
         match news:
             case Seen():
-                self._heat = news
+                self._heat = news if news.unlooked is not None else self._heat
                 if news.counts:
                     self._to_keep.append(news)
                 self._to_draw.set()
@@ -147,6 +156,7 @@ class Hub:
         self.counts[record.kind] += 1
         if isinstance(record, SecondRecord):
             self.second = record
+            self._tell_condition()
         if isinstance(record, AnswerRecord | AlertRecord):
             self.history.append(encoded)
             stages = dict(record.stages_ms)
@@ -154,6 +164,11 @@ class Hub:
                 stages["time to first token"] = record.ttft_ms
             self.stages.extend(stages.items())
         self.say({"type": "record", "record": msgspec.Raw(encoded)})
+
+    def _tell_condition(self) -> None:
+        with suppress(DeviceError):  # it is just being disconnected
+            if (condition := self._condition()) is not None:
+                self.say({"type": "condition", **asdict(condition)})
 
 
 def alerts_message(alerts: Iterable[StandingAlert]) -> dict[str, object]:

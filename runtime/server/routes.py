@@ -75,7 +75,7 @@ class Fetched:
             while True:
                 try:
                     messages, _ = await asyncio.wait_for(outlet.take(), SILENCE)
-                except TimeoutError:
+                except asyncio.TimeoutError:
                     await response.write(b": nothing new\n\n")
                     continue
                 for message in messages:

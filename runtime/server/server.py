@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 from aiohttp import web
 
-from devices.device import Delivery
+from devices.device import Delivery, DeviceCondition
 from runtime.answers.listeners import News
 from runtime.server.desk import Counter, Desk
 from runtime.server.hub import Hub
@@ -22,6 +22,7 @@ from runtime.server.openai.routes import Completions, Served
 from runtime.server.routes import Fetched
 from runtime.server.security import MOST_BODY, Access, Places, guard
 from runtime.server.sight import Sights
+from runtime.server.tls.opening import Identity
 from runtime.stream.steps import StepPlan
 
 MOST_STREAMS = 32  # clients that are told of everything, at a time
@@ -47,20 +48,29 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run that is served. `look`: the step plan of a moment, see `Sights`."""
+    """The run that is served. `look`: see `Sights`; `condition`: see `Device`."""
 
     about: About
     counter: Counter
     served: Served
     grid: tuple[int, int]
     look: Callable[[int], StepPlan | None]
+    condition: Callable[[], DeviceCondition | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is served in plain HTTP on a socket of its own."""
+
+    app: web.Application
+    listening: socket.socket
 
 
 @dataclass(slots=True)
 class _Insides:
     hub: Hub
     desk: Desk
-    runner: web.AppRunner
+    runners: list[web.AppRunner]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -72,10 +82,12 @@ class Server:
         run: Run,
         listening: socket.socket,
         access: Access,
-        certificate: ssl.SSLContext | None = None,
+        identity: Identity | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        """`identity`: without one it does not speak TLS."""
         self._run, self._listening = run, listening
-        self._access, self._certificate = access, certificate
+        self._access, self._identity, self._beside = access, identity, beside
         self._loop = asyncio.new_event_loop()
         self._insides: _Insides | None = None
         self._ready = threading.Event()
@@ -110,6 +122,8 @@ class Server:
                 self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=1.0)
         self._listening.close()
+        if self._beside is not None:
+            self._beside.listening.close()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -126,7 +140,7 @@ class Server:
 
     async def _open(self) -> _Insides:
         run = self._run
-        hub = Hub(run.counter.now, run.grid)
+        hub = Hub(run.counter.now, run.grid, run.condition)
         desk = Desk(run.counter, hub)
         about, places = asdict(run.about), Places(MOST_STREAMS)
         fetched = Fetched(hub, places, about, run.counter.now)
@@ -135,17 +149,11 @@ class Server:
         app.router.add_get("/live", LiveSocket(hub, desk, places, about).serve)
         app.router.add_get("/metrics", Metrics(hub).serve)
         app.add_routes(Completions(desk, run.served).routes())
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            handler_cancellation=True,
-            shutdown_timeout=PARTING,
-            keepalive_timeout=20.0,
-        )
-        await runner.setup()
-        await web.SockSite(runner, self._listening, ssl_context=self._certificate).start()
-        return _Insides(hub, desk, runner, [asyncio.create_task(hub.draw())])
+        context = self._identity.context if self._identity is not None else None
+        runners = [await _started(app, self._listening, context)]
+        if self._beside is not None:
+            runners.append(await _started(self._beside.app, self._beside.listening))
+        return _Insides(hub, desk, runners, [asyncio.create_task(hub.draw())])
 
     @staticmethod
     async def _close(insides: _Insides) -> None:
@@ -154,9 +162,25 @@ class Server:
             task.cancel()
         current = asyncio.current_task()
         await asyncio.sleep(0)  # those who wait for answers hear that there are none
-        with suppress(TimeoutError):
-            await asyncio.wait_for(insides.runner.cleanup(), 2 * PARTING)
+        leaving = [asyncio.create_task(runner.cleanup()) for runner in insides.runners]
+        await asyncio.wait(leaving, timeout=2 * PARTING)
         others = [task for task in asyncio.all_tasks() if task is not current]
         for task in others:
             task.cancel()
         await asyncio.wait(others, timeout=PARTING) if others else None
+
+
+async def _started(
+    app: web.Application, listening: socket.socket, context: ssl.SSLContext | None = None
+) -> web.AppRunner:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        handler_cancellation=True,
+        shutdown_timeout=PARTING,
+        keepalive_timeout=20.0,
+    )
+    await runner.setup()
+    await web.SockSite(runner, listening, ssl_context=context).start()
+    return runner

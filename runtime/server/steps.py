@@ -1,7 +1,8 @@
 """What the steps of the last minutes showed: thumbnails, fixations, and what gaze did to each.
 
-What gaze did to a visual token is the norm of the residual that was added to it, over the injected
-layers and their width.
+What gaze did to a visual token is the norm of how the residual that was added to it differs from
+the one it would have got if nothing had been fixated, over the injected layers and their width.
+(The norm of the residual itself does not tell: it is large where nobody looks, too.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.samples import Fixation
+from runtime.answers.listeners import Seen
 from runtime.engines.tensors import DeviceTensor, Tensor
 from runtime.server.sight import jpeg
 from runtime.stream.steps import Step
@@ -66,17 +68,23 @@ def kept_step(step: Step) -> KeptStep:
     return KeptStep(pair.newer_at, view.fixations, jpeg(pair.newer, WIDTH, QUALITY))
 
 
-def gaze_strength(residuals: Tensor) -> NDArray[np.float32]:
-    """The norm of what gaze added to each visual token: (injected, H*W, D) -> (H*W,)."""
-    host = residuals.numpy() if isinstance(residuals, DeviceTensor) else residuals
-    return np.sqrt(np.square(host.astype(np.float32)).sum(axis=(0, 2)))
+def gaze_strength(residuals: Tensor, unlooked: Tensor) -> NDArray[np.float32]:
+    """What gaze did to each visual token: twice (injected, H*W, D) -> (H*W,)."""
+    change = _on_host(residuals) - _on_host(unlooked)
+    return np.sqrt(np.square(change).sum(axis=(0, 2)))
 
 
-def heat_message(step: Step, grid: tuple[int, int]) -> bytes | None:
-    """What gaze did in a step, for a page; None where gaze is off."""
-    if step.residuals is None:
+def _on_host(tensor: Tensor) -> NDArray[np.float32]:
+    host = tensor.numpy() if isinstance(tensor, DeviceTensor) else tensor
+    return host.astype(np.float32)
+
+
+def heat_message(seen: Seen, grid: tuple[int, int]) -> bytes | None:
+    """What gaze did in a step, for a page; None where that is not known."""
+    step = seen.step
+    if step.residuals is None or seen.unlooked is None:
         return None
-    strength = gaze_strength(step.residuals)
+    strength = gaze_strength(step.residuals, seen.unlooked)
     return msgspec.json.encode(
         {
             "type": "heat",

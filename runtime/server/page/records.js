@@ -42,17 +42,32 @@ function bars(record) {
   });
 }
 
+// The steps that an answer rests on, each with the fixations used of it.
 function thumbnails(record) {
   const strip = element("div", "", "thumbnails");
   record.steps.slice(-8).forEach((at, index, kept) => {
     const step = record.steps.length - kept.length + index;
-    const looked = record.fixations.filter((fixation) => fixation.step === step).length;
-    const image = element("img");
+    const looked = record.fixations.filter((fixation) => fixation.step === step);
+    const [frame, image] = [element("span"), element("img")];
     image.src = `/steps/${BigInt(at)}.jpg`;
-    image.alt = `a step with ${looked} fixations`;
+    image.alt = `a step with ${looked.length} fixations`;
     image.loading = "lazy";
-    image.addEventListener("error", () => image.remove());
-    strip.append(image);
+    image.addEventListener("error", () => frame.remove());
+    frame.append(image, marks(looked));
+    strip.append(frame);
   });
   return strip;
+}
+
+function marks(fixations) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 1 1");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", true);
+  for (const { x, y } of fixations) {
+    const mark = document.createElementNS(svg.namespaceURI, "circle");
+    Object.entries({ cx: x, cy: y, r: 0.07 }).forEach(([name, value]) => mark.setAttribute(name, value));
+    svg.append(mark);
+  }
+  return svg;
 }

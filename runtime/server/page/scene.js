@@ -2,7 +2,6 @@
 const canvas = document.getElementById("scene");
 const context = canvas.getContext("2d");
 let heat = null;
-export let shown = null;
 
 export function setHeat(message) { heat = message; }
 
@@ -26,10 +25,17 @@ export async function draw(buffer, showsHeat) {
     circle(head.gaze[0] * width, head.gaze[1] * height, width * 0.02, "#000", 4);
     circle(head.gaze[0] * width, head.gaze[1] * height, width * 0.02, "#ff3b6b", 2.5);
   }
-  shown = head;
-  canvas.dataset.frame = head.index;
+  canvas.dataset.capturedAt = head.captured_at;
   canvas.dataset.gaze = head.gaze ? head.gaze.join(" ") : "";
-  return head;
+  canvas.dataset.frame = head.index;
+}
+
+// A step of the past, with the centres of its fixations.
+export function drawPast(image, fixations) {
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  context.drawImage(image, 0, 0);
+  for (const [x, y] of fixations) circle(x * canvas.width, y * canvas.height, canvas.width * 0.03, "#ffb000", 2);
+  canvas.dataset.frame = "past";
 }
 
 function drawHeat(width, height) {

@@ -9,6 +9,7 @@ from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import DeviceError
 from devices.samples import Blink, GazeSample, KnownQuestion, SceneFrame
 from devices.synthetic.device import HORIZON, SyntheticDevice
+from devices.synthetic.eyes import GAZE_RATE
 from devices.synthetic.wearer import Wearer
 
 START = 1_700_000_000 * NANOSECONDS
@@ -183,3 +184,10 @@ def test_an_endless_wearer_keeps_a_minute_or_two_and_delivers_what_it_would_have
         assert eyes.track(300.0).x.size <= 2 * (60 + 45 + 10) * 200
         assert len(eyes.dwells) < 75
         assert device.looked_at(START + NANOSECONDS) is None
+
+
+def test_gaze_reaches_every_moment_that_is_a_tick_of_its_own():
+    eyes = Wearer(0, 60.0).eyes
+    for tick in range(60 * GAZE_RATE):
+        track = eyes.track(tick * (NANOSECONDS // GAZE_RATE) / NANOSECONDS)
+        assert track.first + track.x.size > tick

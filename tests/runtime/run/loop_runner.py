@@ -54,6 +54,7 @@ def run_loop(
     over=None,
     start=START,
     listener=lambda news: None,
+    compares=False,
 ):
     """Run a live loop over a device; returns its records by kind. Questions count from `start`."""
     manifest = models.bundle.manifest
@@ -62,7 +63,7 @@ def run_loop(
         gaze = gaze_timeline(OPTIONS, manifest.settings, info)
         due = [DueQuestion(question, start + moment) for question, moment in questions]
         capture = Capture(step_planner(models, OPTIONS, gaze), due, bool(alerts))
-        encoder = SlowEncoder(models, grid, use_gaze=True)
+        encoder = SlowEncoder(models, grid, use_gaze=True, compares=compares)
         encoder.clock, encoder.cost = device.clock, cost or 0
         watcher = Watcher(models, grid, OPTIONS.window_steps)
         recorder = Recorder(out, print)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def served(*more, address="127.0.0.1:0", seconds="600"):
-    """Yields (the page's address, the process)."""
+def served(*more, address="127.0.0.1:0", seconds="600", said=None):
+    """Yields (the page's address, the process). `said`: a list for the lines up to then."""
     command = [sys.executable, "-m", "runtime.live", "--serve", address, "--seconds", seconds]
     process = subprocess.Popen(
         [*command, *more],
@@ -21,7 +21,9 @@ def served(*more, address="127.0.0.1:0", seconds="600"):
     )
     try:
         for line in process.stdout:
-            if found := re.search(r"page +(http\S+)", line):
+            if said is not None:
+                said.append(line)
+            if found := re.search(r"page +(https?://\S+)", line):
                 break
         else:
             raise AssertionError("the run ended before it was served")

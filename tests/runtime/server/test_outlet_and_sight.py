@@ -44,9 +44,10 @@ def test_gaze_of_a_moment_between_two_samples(before, after, x):
     assert (found and found[0]) == (pytest.approx(x) if x is not None else None)
 
 
-def test_what_gaze_did_to_a_token_is_the_length_of_all_that_was_added_to_it():
+def test_what_gaze_did_to_a_token_is_the_length_of_all_that_it_changed():
+    unlooked = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     residuals = np.zeros((2, 3, 2), np.float32)
     residuals[0, 1] = 3, 0
     residuals[1, 1] = 0, -4
     residuals[1, 2] = 0.6, 0.8
-    assert gaze_strength(residuals) == pytest.approx([0, 5, 1])
+    assert gaze_strength(unlooked + residuals, unlooked) == pytest.approx([0, 5, 1], abs=1e-5)

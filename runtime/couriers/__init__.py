@@ -1,0 +1,1 @@
+"""What carries answers and alerts to other programs: webhooks, an MQTT broker."""

@@ -1,0 +1,58 @@
+"""What pages are told of the device, second by second."""
+
+import asyncio
+import json
+
+import pytest
+
+from devices.device import DeviceCondition, DeviceError
+from runtime.answers.record import SecondRecord, StreamFact
+from runtime.server.hub import Hub
+from runtime.server.outlet import Outlet
+
+NOTHING = StreamFact(0, 0, {})
+SECOND = SecondRecord(1, NOTHING, NOTHING, 0, 0, 1, 0, *(None,) * 6)
+
+
+def lost():
+    raise DeviceError("it is being disconnected")
+
+
+def test_a_page_that_leaves_before_it_has_come_takes_no_other_page_s_pictures():
+    async def watched():
+        hub = Hub(lambda: 0, (1, 1))
+        gone, stays = Outlet(wants_pictures=True), Outlet(wants_pictures=True)
+        hub.detach(gone)
+        hub.attach(stays)
+        first = hub.is_watched()
+        hub.detach(stays)
+        return first, hub.is_watched()
+
+    assert asyncio.run(watched()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        (lambda: DeviceCondition(71, True, "udp", 0.25), (71, True, "udp", 0.25)),
+        (lambda: DeviceCondition(None, None, None, None), (None, None, None, None)),
+        (lambda: None, None),
+        (lost, None),
+    ],
+)
+def test_pages_are_told_how_the_device_is_doing(condition, told):
+    async def second():
+        hub = Hub(lambda: 0, (1, 1), condition)
+        outlet = Outlet()
+        hub.attach(outlet)
+        hub.hear(SECOND)
+        messages, _ = await outlet.take()
+        return [json.loads(message) for message in messages]
+
+    messages = asyncio.run(second())
+    found = [message for message in messages if message["type"] == "condition"]
+    assert sum(message["type"] == "record" for message in messages) == 1
+    names = ("battery_level", "worn", "transport", "loss")
+    assert [tuple(message[name] for name in names) for message in found] == [told] * (
+        told is not None
+    )
