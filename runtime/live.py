@@ -6,18 +6,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from devices.catalog import DeviceOptions, open_device
 from devices.clock import NANOSECONDS
-from devices.device import Delivery, Device, DeviceError, DeviceInfo
+from devices.device import Device, DeviceError, DeviceInfo
 from devices.parser import complain, say
 from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.listeners import Listeners
 from runtime.answers.questions import known_question
 from runtime.answers.record import Conditions
-from runtime.answers.session import SessionOptions, gaze_timeline, live_size, step_planner
+from runtime.answers.session import SessionOptions, gaze_timeline, step_planner
 from runtime.answers.watcher import Watcher
+from runtime.audience import Audience
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.cuda import CudaSettings
@@ -32,12 +32,8 @@ from runtime.run.interruption import Interruption
 from runtime.run.live_loop import LiveLoop, Stages
 from runtime.run.recorder import Recorder
 from runtime.run.reports import Reporter
-from runtime.run.saving import Saving
 from runtime.run.typed import read_questions
 from runtime.terminal import fill_closed_streams
-
-if TYPE_CHECKING:
-    from runtime.diary.keeper import DiaryKeeper
 
 GIBIBYTE = 1 << 30
 
@@ -114,17 +110,15 @@ def watch(
     manifest = models.bundle.manifest
     grid = manifest.settings.live_height, manifest.settings.live_width
     alerts = StandingAlerts(standing_alerts(options, device))
-    is_served = options.serve is not None
     gaze = gaze_timeline(chosen, manifest.settings, info)
+    is_served = options.serve is not None
     watcher = Watcher(models, grid, chosen.window_steps, listeners.piece, compares=is_served)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
-    size = None if options.session_frames == "whole" else live_size(manifest)
-    saving = Saving(options.session, device, info, options.session_limit, size, listeners.notice)
+    audience = Audience(options, models, device, info, chosen, listeners)
     planner = step_planner(models, chosen, gaze)
-    diary = kept_diary(options, models, chosen, listeners)
-    glances = alerts if diary is None else True
-    capture = Capture(planner, due, glances, known_question, saving.asked)
+    glances = alerts if audience.diary is None else True
+    capture = Capture(planner, due, glances, known_question, audience.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     eager = not options.fast
@@ -132,31 +126,10 @@ def watch(
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
-    server = None
-    if is_served:
-        from runtime.server.opening import open_server  # no run that is not served waits for it
-
-        server = open_server(
-            options,
-            models,
-            info,
-            chosen,
-            alerts,
-            device.clock,
-            capture.ask,
-            planner.tail,
-            listeners.notice,
-        )
-    if server is not None:
-        listeners.subscribe("server", server.hear)
-
-    def delivered(delivery: Delivery, now: int) -> None:
-        saving.delivered(delivery, now)
-        if server is not None:
-            server.delivered(delivery, now)
-
-    stays = bool(alerts) or not due or is_typed or server is not None
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, delivered, diary)
+    audience.serve(alerts, capture.ask, planner.tail)
+    stays = bool(alerts) or not due or is_typed or audience.is_served
+    told = audience.delivered, audience.diary
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, *told)
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:
@@ -165,25 +138,7 @@ def watch(
         finally:
             device.disconnect()  # so that what it still holds is counted, too
             reporter.close()
-            saving.close()
-            if server is not None:
-                server.close()
-            if diary is not None:
-                diary.close()
-
-
-def kept_diary(
-    options: argparse.Namespace, models: Models, chosen: SessionOptions, listeners: Listeners
-) -> DiaryKeeper | None:
-    """The diary that the command line asks for. Raises RuntimeFault."""
-    if options.diary is None:
-        return None
-    # No other run needs it.
-    from runtime.diary.keeper import open_keeper
-
-    keeper = open_keeper(options, models, chosen.window, listeners.notice)
-    listeners.subscribe("diary", keeper.hear)
-    return keeper
+            audience.close()
 
 
 def answer_as_released(
