@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from devices.device import Delivery, Device, DeviceInfo
@@ -17,6 +17,8 @@ from runtime.stream.steps import StepPlan
 
 # What not every run has is imported where it is asked for, so that no other run waits for it.
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from runtime.diary.keeper import DiaryKeeper
     from runtime.server.server import Server
 
@@ -67,6 +69,7 @@ class Audience:
             ask,
             look,
             self._listeners.notice,
+            self._diary_page(),
         )
         if self._server is not None:
             self._listeners.subscribe("server", self._server.hear)
@@ -95,6 +98,14 @@ class Audience:
                 self._server.close()
             if self.diary is not None:
                 self.diary.close()
+
+    def _diary_page(self) -> Sequence[web.RouteDef]:
+        """What the page fetches of the diary."""
+        if self._options.diary is None:
+            return ()
+        from runtime.diary.page import DiaryPage
+
+        return DiaryPage(self._options.diary).routes()
 
     def _opened_saving(self) -> Saving:
         options, notice = self._options, self._listeners.notice

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
 
 from devices.clock import Clock
 from devices.device import DeviceInfo
@@ -31,9 +33,11 @@ def open_server(
     ask: Callable[[DueQuestion], None],
     look: Callable[[int], StepPlan | None],
     notice: Callable[[str], None],
+    diary: Sequence[web.RouteDef] = (),
 ) -> Server | None:
     """Serve the run and say where; None where an address that nobody chose is taken.
 
+    `diary`: where it is fetched, empty where none is kept.
     Raises RuntimeFault where the address that was chosen can't be served.
     """
     address = Address.parse(options.serve)
@@ -58,6 +62,7 @@ def open_server(
         rate=chosen.rate,
         fixations=chosen.rule if chosen.use_gaze else "gaze off",
         is_random=manifest.provenance.weights == "random",
+        has_diary=bool(diary),
     )
 
     def count(question: Question) -> int:
@@ -71,7 +76,7 @@ def open_server(
     )
     counter = Counter(ask, asker.check, clock.now, alerts, rule)
     access = Access.of(address.host, address.is_loopback)
-    server = Server(Run(about, counter, served, grid, look), listening, access)
+    server = Server(Run(about, counter, served, grid, look, diary), listening, access)
     server.start()
     host = address.shown_host
     url = f"http://{host}:{listening.getsockname()[1]}/"

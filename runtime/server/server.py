@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
@@ -43,17 +43,20 @@ class About:
     is_random: bool
     starts_at: float | None = None
     ends_at: float | None = None
+    has_diary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run that is served. `look`: the step plan of a moment, see `Sights`."""
+    """The run that is served. `look`: the step plan of a moment, see `Sights`. `diary`: where it is
+    fetched, empty where none is kept."""
 
     about: About
     counter: Counter
     served: Served
     grid: tuple[int, int]
     look: Callable[[int], StepPlan | None]
+    diary: Sequence[web.RouteDef] = ()
 
 
 @dataclass(slots=True)
@@ -135,6 +138,7 @@ class Server:
         app.router.add_get("/live", LiveSocket(hub, desk, places, about).serve)
         app.router.add_get("/metrics", Metrics(hub).serve)
         app.add_routes(Completions(desk, run.served).routes())
+        app.add_routes(run.diary)
         runner = web.AppRunner(
             app,
             access_log=None,

@@ -1,6 +1,7 @@
 // The page: one WebSocket, and what its messages do.
 import { draw, setHeat } from "./scene.js";
 import { add, element } from "./records.js";
+import { follow } from "./diary.js";
 
 const byId = (name) => document.getElementById(name);
 const plots = new Map();
@@ -21,7 +22,10 @@ function connect() {
 
 function hear(message) {
   const does = {
-    about: () => (byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`),
+    about: () => {
+      byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`;
+      if (message.has_diary) follow();
+    },
     history: () => { byId("history").replaceChildren(); message.records.forEach(add); },
     record: () => record(message.record),
     piece: () => (byId("said").textContent += message.text),

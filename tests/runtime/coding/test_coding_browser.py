@@ -2,25 +2,19 @@
 
 import csv
 import random
-import shutil
 from collections import Counter
 
 import pytest
+from browser import needs_browser, opened_browser, text_of, type_keys, wait_for
 from coded_wearer import coded, things_of
 from reviewed_folder import reviewed
 
 from devices.synthetic.cloud import draw_wearer
 
-DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
 COUNT = 50
 ENTER, SLASH = "\ue007", "/"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        DRIVER is None or BROWSER is None, reason="no Chromium: apt-get install chromium-driver"
-    ),
-]
+pytestmark = [pytest.mark.browser, needs_browser]
 
 
 @pytest.fixture(scope="module")
@@ -34,37 +28,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def browser():
-    pytest.importorskip("selenium", reason="needs the extra 'browser'")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for switch in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-def type_keys(browser, *keys):
-    from selenium.webdriver.common.action_chains import ActionChains
-
-    ActionChains(browser).send_keys(*keys).perform()
-
-
-def wait_for(browser, what):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    return WebDriverWait(browser, 30).until(lambda _: what())
+    with opened_browser() as driver:
+        yield driver
 
 
 def is_at(browser, number):
     return browser.execute_script("return document.body.dataset.at") == str(number)
-
-
-def text_of(browser, name):
-    return browser.execute_script(f"return document.getElementById('{name}').textContent")
 
 
 def lines(out):
