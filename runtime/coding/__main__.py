@@ -112,6 +112,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     seen.add_argument("--fps", type=RATE, default=1.0, metavar="RATE", help="of a step (default 1)")
     parser.add_argument("--bids", action="store_true", help="write a BIDS data set, too")
+    parser.add_argument(
+        "--rerun", metavar="FILE", help="draw it for Rerun's viewer; 'connect': one that runs"
+    )
     parser.add_argument("--corrections", type=Path, metavar="CSV", help="of the one recording")
     parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
     checked = parser.add_argument_group("checking by hand")
@@ -148,6 +151,8 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
     paths = sources(options.recordings)
     if options.corrections is not None and len(paths) > 1:
         raise CodingError("--corrections belongs to one recording: give one")
+    if options.rerun is not None and len(paths) > 1:
+        raise CodingError("--rerun draws one recording: give one")
     if options.corrections is not None and not options.corrections.is_file():
         raise CodingError(f"--corrections {options.corrections}: there is no such file")
     bundle = Bundle.open(options.bundle)
@@ -167,6 +172,10 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
         Recipe.of(options, path).write(options.out / name)
         codings.append(_written(options, source, options.out / name, console))
     write_together(codings, options.out, options.bids)
+    if options.rerun is not None:
+        from runtime.coding.outputs.drawn import draw_coding  # no other coding waits for it
+
+        draw_coding(codings[0], options.rerun)
     console.print(printable(f"written to {options.out}", LONGEST))
 
 
