@@ -5,8 +5,8 @@ import random
 from collections import Counter
 
 import pytest
-from browser import needs_browser, opened_browser, text_of, type_keys, wait_for
 from coded_wearer import coded, things_of
+from driven_browser import needs_browser, opened_browser, text_of, type_keys, wait_for
 from reviewed_folder import reviewed
 
 from devices.synthetic.cloud import draw_wearer
@@ -77,7 +77,7 @@ def test_50_fixations_by_keyboard_alone_land_in_the_table_and_in_kappa(folder, b
         wait_for(browser, lambda: len(lines(out)) == COUNT + 1)
         assert lines(out)[-1]["row"] == rows[-1]["row"]
         assert lines(out)[-1]["thing"] == things[2]
-    assert browser.get_log("browser") == []
+        assert browser.get_log("browser") == []
 
 
 def test_keys_faster_than_the_disk_are_heard_in_their_order(folder, browser):

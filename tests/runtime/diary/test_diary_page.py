@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from browser import needs_browser, opened_browser, wait_for
+from driven_browser import needs_browser, opened_browser, wait_for
 from served_run import served
 
 

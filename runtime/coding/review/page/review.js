@@ -104,7 +104,12 @@ async function send(number, thing) {
 }
 
 async function compare() {
-  const found = await (await fetch("/agreement")).json();
+  let found = { trouble: "the server is out of reach" };
+  try {
+    found = await (await fetch("/agreement")).json();
+  } catch {
+    // Said where agreement stands.
+  }
   const shown = (value) => (value === null ? "not defined" : value.toFixed(3));
   byId("agreement").textContent = found.trouble ?? `${found.fixations} checked, ${found.same} as ` +
     `proposed; Cohen's kappa ${shown(found.kappa)}, Krippendorff's alpha ${shown(found.alpha)}`;

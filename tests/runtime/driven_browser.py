@@ -8,14 +8,14 @@ import pytest
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
 
 needs_browser = pytest.mark.skipif(
-    DRIVER is None or BROWSER is None, reason="no Chromium: apt-get install chromium-driver"
+    DRIVER is None or BROWSER is None, reason="needs Debian's chromium and chromium-driver"
 )
 
 
 @contextmanager
 def opened_browser():
     """Yields selenium's driver; what pages write on their console is logged."""
-    pytest.importorskip("selenium", reason="needs the extra 'browser'")
+    pytest.importorskip("selenium", reason="needs the extra 'test'")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
