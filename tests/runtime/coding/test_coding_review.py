@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from coded_wearer import coded, table, things_of
+from drawn_recording import draw_cloud
 from reviewed_folder import reviewed
 
 from runtime.coding.__main__ import main
@@ -114,6 +115,16 @@ def test_what_is_no_correction_or_of_another_site_changes_nothing(page, body, he
     before = file.read_bytes()
     assert ask(page[0], "POST", "/corrections", body, **headers)[0] == status
     assert file.read_bytes() == before
+
+
+def test_a_recording_without_a_fixation_has_a_page_without_one(tmp_path):
+    cloud = draw_cloud(tmp_path / "cloud", not_worn=range(200))
+    assert coded(cloud.path, tmp_path / "out", "--things", "cup,key") == 0
+    with reviewed(tmp_path / "out") as (address, _):
+        port = urlsplit(address).port
+        told = json.loads(ask(port)[1])
+        assert told["fixations"] == [] and told["things"] == ["cup", "key"]
+        assert json.loads(ask(port, path="/agreement")[1])["fixations"] == 0
 
 
 def test_another_address_wants_the_token(folder):
