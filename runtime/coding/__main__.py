@@ -16,6 +16,7 @@ from devices.printable import printable
 from runtime.bundle.opening import Bundle
 from runtime.coding.coding import CodingWay, RecordingCoder
 from runtime.coding.ledger import CODING, CodingError
+from runtime.coding.outputs.drawn import draw_coding
 from runtime.coding.outputs.report import warnings
 from runtime.coding.outputs.writing import write_recording, write_together
 from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
@@ -28,6 +29,7 @@ from runtime.heap import keep_heap_flat
 from runtime.model.models import Models
 from runtime.run.command_line import MINI, RATE, SERVED_AT
 from runtime.terminal import SafeConsole, fill_closed_streams
+from runtime.viewer.drawing import check_target
 
 LONGEST = 1000  # characters of a line
 
@@ -153,6 +155,8 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
         raise CodingError("--corrections belongs to one recording: give one")
     if options.rerun is not None and len(paths) > 1:
         raise CodingError("--rerun draws one recording: give one")
+    if options.rerun is not None:
+        check_target(options.rerun, replaces=True)
     if options.corrections is not None and not options.corrections.is_file():
         raise CodingError(f"--corrections {options.corrections}: there is no such file")
     bundle = Bundle.open(options.bundle)
@@ -173,8 +177,6 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
         codings.append(_written(options, source, options.out / name, console))
     write_together(codings, options.out, options.bids)
     if options.rerun is not None:
-        from runtime.coding.outputs.drawn import draw_coding  # no other coding waits for it
-
         draw_coding(codings[0], options.rerun)
     console.print(printable(f"written to {options.out}", LONGEST))
 

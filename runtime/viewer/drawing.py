@@ -14,6 +14,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 CONNECT = "connect"
 VIEWER = ("127.0.0.1", 9876)  # where `rerun` listens
+MAGIC = b"RRF"
 TIME_LINE = "capture"
 GAZE_COLOUR, FIXATION_COLOUR, THING_COLOUR = (255, 59, 107), (255, 176, 0), (255, 255, 255)
 GAZE_RADIUS = 6.0
@@ -58,7 +60,7 @@ class Drawing:
 
     def __init__(self, stream: RecordingStream, width: int, height: int) -> None:
         """`width`, `height`: of the camera's frames, in pixels."""
-        import rerun  # of some weight: only a run that is drawn needs it
+        import rerun
 
         self._rerun, self._stream = rerun, stream
         self._shape = min(width, WIDTH), max(1, round(height * min(1.0, WIDTH / width)))
@@ -143,31 +145,46 @@ class Drawing:
         self._stream.log(entity, shown)
 
 
+def check_target(target: str, replaces: bool = False) -> None:
+    """Whether something can be drawn there, before anything else is done.
+
+    `replaces`: an earlier drawing may give way. Raises RuntimeFault.
+    """
+    if find_spec("rerun") is None:
+        raise RuntimeFault("--rerun needs the extra 'rerun': pip install 'gazeqwen-edge[rerun]'")
+    path = Path(target)
+    if target == CONNECT:
+        _check_viewer()
+    elif path.exists() and not (replaces and _is_drawing(path)):
+        raise RuntimeFault(f"--rerun {path}: it is there already: give another file")
+
+
 def open_stream(target: str) -> RecordingStream:
     """A recording of Rerun that goes to a file, or to a viewer on this machine.
 
     Raises RuntimeFault where that can't be.
     """
-    try:
-        import rerun
-    except ImportError as error:
-        raise RuntimeFault(
-            "--rerun needs the extra 'rerun': pip install 'gazeqwen-edge[rerun]'"
-        ) from error
+    import rerun  # of some weight: only what is drawn needs it
+
     stream = rerun.RecordingStream("gazeqwen-edge")
     if target == CONNECT:
-        _check_viewer()
         stream.connect_grpc()
         return stream
-    path = Path(target)
-    if path.exists():
-        raise RuntimeFault(f"--rerun {path}: it is there already: give another file")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream.save(path)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        stream.save(target)
     except (OSError, RuntimeError) as error:
-        raise RuntimeFault(f"--rerun {path}: can't be written: {error}") from error
+        raise RuntimeFault(f"--rerun {target}: can't be written: {error}") from error
     return stream
+
+
+def _is_drawing(path: Path) -> bool:
+    """Whether a file begins as those of Rerun do."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def _check_viewer() -> None:

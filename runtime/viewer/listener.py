@@ -14,7 +14,7 @@ from devices.device import Delivery, DeviceInfo
 from devices.samples import GazeSample, SceneFrame
 from runtime.answers.listeners import Judgement, News, Seen
 from runtime.answers.record import AnswerRecord
-from runtime.viewer.drawing import Drawing, Look, open_stream
+from runtime.viewer.drawing import Drawing, Look, check_target, open_stream
 
 MOST = {"pictures": 8, "other news": 4096}
 GLANCE = 0.1  # seconds between two looks at whether the thread still draws
@@ -125,6 +125,7 @@ def open_listener(
     notice: Callable[[str], None],
 ) -> RerunListener:
     """For a run with a device; `target`: a file, or "connect". Raises RuntimeFault."""
+    check_target(target)
     stream = open_stream(target)
     drawing = Drawing(stream, info.frame_width, info.frame_height)
     return RerunListener(drawing, grid, waits, notice)

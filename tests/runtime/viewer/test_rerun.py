@@ -98,6 +98,20 @@ def test_a_coding_is_drawn_with_the_names_of_its_table(tmp_path):
     assert {at for at, _ in found["/scene/picture"]} == frames
 
 
+def test_a_coding_replaces_its_drawing_but_no_other_file_and_says_so_first(tmp_path, capsys):
+    pytest.importorskip("rerun", reason="needs the extra 'rerun'")
+    wearer, out = draw(tmp_path / "wearer"), tmp_path / "out"
+    drawn, notes = tmp_path / "coding.rrd", tmp_path / "notes.txt"
+    notes.write_text("mine")
+    things = ("--things", things_of(wearer), "--check", "no")
+    assert coded(wearer.folder, out, *things, "--rerun", str(notes)) == 1
+    assert "it is there already" in capsys.readouterr().err
+    assert notes.read_text() == "mine" and not out.exists()
+    for _ in range(2):
+        assert coded(wearer.folder, out, *things, "--rerun", str(drawn)) == 0
+        assert entities(drawn)["/things"]
+
+
 def test_what_is_drawn_too_slowly_gives_way_in_real_time_and_is_counted():
     drawing, said = SlowDrawing(), []
     listener = RerunListener(drawing, (1, 1), False, said.append)
