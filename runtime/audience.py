@@ -1,10 +1,10 @@
-"""Who listens to a run, as the command line asks for them: a session, a diary, a page, and ears and
-mouth, for what is asked and answered aloud."""
+"""Who listens to a run, as the command line asks for them: a session, a diary, a page, Rerun, and
+ears and mouth, for what is asked and answered aloud."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from devices.device import Delivery, Device, DeviceInfo
@@ -21,8 +21,12 @@ from runtime.stream.steps import StepPlan
 
 # What not every run has is imported where it is asked for, so that no other run waits for it.
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from runtime.diary.keeper import DiaryKeeper
+    from runtime.diary.store import Entry
     from runtime.server.server import Server
+    from runtime.viewer.listener import RerunListener
     from runtime.voice.conversation import Conversation
     from runtime.voice.ears import Ears
 
@@ -46,6 +50,7 @@ class Audience:
         self._options, self._models, self._chosen = options, models, chosen
         self._device, self._info, self._listeners = device, info, listeners
         self._saving = self._opened_saving()
+        self._rerun = self._opened_rerun()
         self.diary = self._opened_diary()
         self._conversation = self._opened_conversation()
         self._server: Server | None = None
@@ -74,6 +79,7 @@ class Audience:
             ask,
             look,
             self._listeners.notice,
+            self._diary_page(),
         )
         if self._server is not None:
             self._listeners.subscribe("server", self._server.hear)
@@ -109,6 +115,8 @@ class Audience:
     def delivered(self, delivery: Delivery, now: int) -> None:
         """The device delivered something at `now` (Unix ns)."""
         self._saving.delivered(delivery, now)
+        if self._rerun is not None:
+            self._rerun.delivered(delivery)
         if self._server is not None:
             self._server.delivered(delivery, now)
 
@@ -126,6 +134,16 @@ class Audience:
                 self._server.close()
             if self.diary is not None:
                 self.diary.close()
+            if self._rerun is not None:
+                self._rerun.close()
+
+    def _diary_page(self) -> Sequence[web.RouteDef]:
+        """What the page fetches of the diary."""
+        if self._options.diary is None:
+            return ()
+        from runtime.diary.page import DiaryPage
+
+        return DiaryPage(self._options.diary).routes()
 
     def _opened_saving(self) -> Saving:
         options, notice = self._options, self._listeners.notice
@@ -140,9 +158,31 @@ class Audience:
         from runtime.diary.keeper import open_keeper
 
         notice = self._listeners.notice
-        keeper = open_keeper(self._options, self._models, self._chosen.window, notice)
+        window, heard = self._chosen.window, self._looked
+        keeper = open_keeper(self._options, self._models, window, notice, heard)
         self._listeners.subscribe("diary", keeper.hear)
         return keeper
+
+    def _opened_rerun(self) -> RerunListener | None:
+        options = self._options
+        if options.rerun is None:
+            return None
+        from runtime.viewer.listener import open_listener
+
+        settings = self._models.bundle.manifest.settings
+        grid = settings.live_height, settings.live_width
+        notice = self._listeners.notice
+        opened = open_listener(options.rerun, self._info, grid, options.fast, notice)
+        self._listeners.subscribe("rerun", opened.hear)
+        return opened
+
+    def _looked(self, entry: Entry) -> None:
+        """The diary was written: Rerun shows it, too."""
+        if self._rerun is None:
+            return
+        from runtime.viewer.drawing import Look
+
+        self._rerun.look(Look(entry.at, entry.x, entry.y, entry.thing, entry.confidence))
 
     def _opened_conversation(self) -> Conversation | None:
         options = self._options

@@ -88,6 +88,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
             if options.protocol == "released":
                 if options.diary is not None:
                     raise RuntimeFault("--diary keeps what --protocol causal sees")
+                if options.rerun is not None:
+                    raise RuntimeFault("--rerun draws what --protocol causal sees")
                 if options.session is not None:
                     raise RuntimeFault("--session saves what --protocol causal receives")
                 if options.listen or options.speak:

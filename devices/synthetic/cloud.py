@@ -45,16 +45,19 @@ class _Fixation:
     thing: str | None
 
 
-def draw_wearer(folder: Path, seed: int, seconds: float, shuffled: bool = False) -> DrawnWearer:
-    """Draw a new folder. `shuffled`: every fixation in the place of another one.
+def draw_wearer(
+    folder: Path, seed: int, seconds: float, shuffled: bool = False, rate: int = RATE
+) -> DrawnWearer:
+    """Draw a new folder. `shuffled`: every fixation in the place of another one; `rate`: frames per
+    second.
 
     The same seed draws the same, but for how a video encoder rounds.
     """
     wearer = Wearer(seed, seconds)
     folder.mkdir(parents=True)
-    write_video(wearer, seconds, RATE, folder / "scene.mp4")
-    frames = range(int(seconds * RATE))
-    times = [(*IDS, START + -(-index * NANOSECONDS // RATE)) for index in frames]
+    write_video(wearer, seconds, rate, folder / "scene.mp4")
+    frames = range(int(seconds * rate))
+    times = [(*IDS, START + -(-index * NANOSECONDS // rate)) for index in frames]
     _write(folder / "world_timestamps.csv", (*ID_NAMES, "timestamp [ns]"), times)
     track = wearer.eyes.track(seconds)
     _write_gaze(folder / "gaze.csv", track, int(seconds * GAZE_RATE))

@@ -16,17 +16,20 @@ from devices.printable import printable
 from runtime.bundle.opening import Bundle
 from runtime.coding.coding import CodingWay, RecordingCoder
 from runtime.coding.ledger import CODING, CodingError
+from runtime.coding.outputs.drawn import draw_coding
 from runtime.coding.outputs.report import warnings
 from runtime.coding.outputs.writing import write_recording, write_together
 from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
+from runtime.coding.recipe import Recipe
 from runtime.coding.results import Coding, read_coding
 from runtime.coding.source import CodingSource, open_source, sources
 from runtime.engines.choice import Machine, choose_engine
 from runtime.errors import RuntimeFault
 from runtime.heap import keep_heap_flat
 from runtime.model.models import Models
-from runtime.run.command_line import MINI, RATE
+from runtime.run.command_line import MINI, RATE, SERVED_AT
 from runtime.terminal import SafeConsole, fill_closed_streams
+from runtime.viewer.drawing import check_target
 
 LONGEST = 1000  # characters of a line
 
@@ -38,12 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     console = SafeConsole()
     try:
-        code_all(options, console)
+        if options.review is not None:
+            review(options, console)
+        else:
+            code_all(options, console)
     except (RuntimeFault, DeviceError) as error:
         complain(error)
         return 1
     except OSError as error:
-        complain(f"{error.filename or options.out}: {error.strerror}")
+        complain(f"{error.filename or options.out or options.review}: {error.strerror}")
         return 1
     except MemoryError:
         complain("the memory does not suffice for this bundle")
@@ -61,8 +67,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Say for every fixation of recordings what it was on. A coding that was "
         "stopped goes on when the same command is given again.",
     )
-    parser.add_argument("recordings", nargs="+", type=Path, metavar="REC")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the results")
+    parser.add_argument("recordings", nargs="*", type=Path, metavar="REC")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="of the results")
     parser.add_argument(
         "--bundle", type=Path, default=MINI, metavar="DIR", help="default: the shipped mini"
     )
@@ -108,9 +114,31 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     seen.add_argument("--fps", type=RATE, default=1.0, metavar="RATE", help="of a step (default 1)")
     parser.add_argument("--bids", action="store_true", help="write a BIDS data set, too")
+    parser.add_argument(
+        "--rerun", metavar="FILE", help="draw it for Rerun's viewer; 'connect': one that runs"
+    )
     parser.add_argument("--corrections", type=Path, metavar="CSV", help="of the one recording")
     parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
-    return parser.parse_args(arguments)
+    checked = parser.add_argument_group("checking by hand")
+    checked.add_argument(
+        "--review", type=Path, metavar="DIR", help="correct the results in DIR, on a page"
+    )
+    checked.add_argument(
+        "--serve", default=SERVED_AT, metavar="HOST:PORT", help=f"the page (default {SERVED_AT})"
+    )
+    options = parser.parse_args(arguments)
+    if options.review is not None and (options.recordings or options.out):
+        parser.error("--review DIR takes what lies in DIR: leave out REC and --out")
+    if options.review is None and not (options.recordings and options.out):
+        parser.error("give recordings and --out DIR, or --review DIR")
+    return options
+
+
+def review(options: argparse.Namespace, console: SafeConsole) -> None:
+    """Serve the page on which results are corrected, until it is ended."""
+    from runtime.coding.review.serving import serve  # no coding waits for a server
+
+    serve(options.review, options.corrections, options.serve, console)
 
 
 def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
@@ -125,6 +153,12 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
     paths = sources(options.recordings)
     if options.corrections is not None and len(paths) > 1:
         raise CodingError("--corrections belongs to one recording: give one")
+    if options.rerun is not None and len(paths) > 1:
+        raise CodingError("--rerun draws one recording: give one")
+    if options.rerun is not None:
+        check_target(options.rerun, replaces=True)
+    if options.corrections is not None and not options.corrections.is_file():
+        raise CodingError(f"--corrections {options.corrections}: there is no such file")
     bundle = Bundle.open(options.bundle)
     choice = choose_engine(options.engine, bundle, Machine.here(), "live")
     models = Models(bundle, choice.load)
@@ -139,8 +173,11 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
         for line in source.read.notices:
             console.print(printable(line, LONGEST))
         _code(coder, source, options.out / name, console)
+        Recipe.of(options, path).write(options.out / name)
         codings.append(_written(options, source, options.out / name, console))
     write_together(codings, options.out, options.bids)
+    if options.rerun is not None:
+        draw_coding(codings[0], options.rerun)
     console.print(printable(f"written to {options.out}", LONGEST))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from devices.parser import Parser, complain
 from devices.printable import printable
-from runtime.coding.agreement import agreement, lines
-from runtime.coding.results import read_corrections
+from runtime.coding.review.agreement import agreement, lines
+from runtime.coding.review.corrections import read_corrections
 from runtime.errors import RuntimeFault
 from runtime.terminal import SafeConsole
 

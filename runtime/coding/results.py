@@ -7,14 +7,12 @@ import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devices.printable import printable
-from runtime.coding.ledger import CODING, Code, CodingConditions, CodingError
-from runtime.coding.question import LONGEST_NAME, NONE_LISTED
+from runtime.coding.ledger import CODING, Code, CodingConditions
+from runtime.coding.question import NONE_LISTED
+from runtime.coding.review.corrections import CORRECTION_COLUMNS, CORRECTIONS_FILE, read_corrections
 from runtime.coding.source import CodingSource
 from runtime.coding.work import FixationRow
 
-CORRECTIONS_FILE = "corrections.csv"
-CORRECTION_COLUMNS = ("row", "fixation id", "thing", "proposal")
 MILLISECOND = 1e6
 
 
@@ -74,13 +72,13 @@ def read_coding(
     """What was coded so far, with the corrections that lie beside it. Raises CodingError."""
     codes = {code.number: code for code in CODING.read(folder)}
     file = corrections or folder / CORRECTIONS_FILE
-    corrected = read_corrections(file) if file.is_file() else {}
+    said = read_corrections(file) if file.is_file() else {}
     fixations = []
     for row in sorted(source.rows, key=lambda each: (each.started_at, each.number)):
         if (code := codes.get(row.number)) is not None:
             coded = _coded(row, code, threshold)
-            if row.number in corrected:
-                coded = _corrected(coded, corrected[row.number])
+            if row.number in said:
+                coded = corrected(coded, said[row.number])
             fixations.append(coded)
     return Coding(folder, source, conditions, tuple(fixations), threshold)
 
@@ -93,32 +91,12 @@ def _coded(row: FixationRow, code: Code, threshold: float) -> CodedFixation:
     return CodedFixation(row, code, things, is_unsure, proposal=proposal)
 
 
-def _corrected(coded: CodedFixation, thing: str) -> CodedFixation:
+def corrected(coded: CodedFixation, thing: str) -> CodedFixation:
     """What a person said: a thing, "none of these", or nothing where she is unsure, too."""
     is_none = thing == NONE_LISTED
     code = replace(coded.code, thing=NONE_LISTED) if is_none else coded.code
     things = (thing,) if thing and not is_none else ()
     return CodedFixation(coded.row, code, things, not thing, True, coded.proposal)
-
-
-def read_corrections(path: Path, column: str = "thing") -> dict[int, str]:
-    """The thing that a person gave by the number of the row; the last line of a row counts.
-
-    Empty: unsure. `column`: "proposal" for what she was proposed.
-    Raises CodingError for a file that is none.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        table = csv.DictReader(io.StringIO(text, newline=""))
-        if not {"row", column} <= set(table.fieldnames or ()):
-            raise CodingError(f"{path}: no corrections: it needs the columns 'row' and {column!r}")
-        return {int(line["row"]): _name(line[column]) for line in table if line["row"]}
-    except (OSError, ValueError, csv.Error) as error:
-        raise CodingError(f"{path}: the corrections can't be read: {error}") from error
-
-
-def _name(cell: str | None) -> str:
-    return printable(cell or "", LONGEST_NAME)
 
 
 def to_be_corrected(coding: Coding) -> str:

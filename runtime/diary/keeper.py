@@ -59,9 +59,12 @@ class DiaryKeeper:
         notice: Callable[[str], None],
         memory: Diary,
         horizon: float,
+        heard: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
         """`threshold`: a name less probable is not written, the fixation is. `memory`: the same
-        diary, to read; `horizon`: seconds of the past that the model itself remembers."""
+        diary, to read; `horizon`: seconds of the past that the model itself remembers.
+        `heard` hears of each entry that was written, in the diary's own thread."""
+        self._heard = heard
         self._memory = memory
         self._horizon = horizon
         self.dropped = 0
@@ -169,6 +172,7 @@ class DiaryKeeper:
             fixation.y,
         )
         self._diary.add(entry, self._picture(fixation, step) if self._pictures else None)
+        self._heard(entry)
 
     @staticmethod
     def _picture(fixation: Fixation, step: Step) -> bytes:
@@ -183,8 +187,10 @@ def open_keeper(
     models: Models,
     window: float,
     notice: Callable[[str], None],
+    heard: Callable[[Entry], None],
 ) -> DiaryKeeper:
-    """As the command line of the live run says; `window`: seconds that the model remembers.
+    """As the command line of the live run says; `window`: seconds that the model remembers; `heard`
+    hears of each entry.
 
     Raises RuntimeFault.
     """
@@ -193,4 +199,5 @@ def open_keeper(
     coder = Coder(models, (settings.live_height, settings.live_width), CodingQuestion(things))
     diary = Diary(options.diary, round(options.diary_limit * MIB))
     pictures = options.diary_pictures == "yes"
-    return DiaryKeeper(diary, coder, THRESHOLD, pictures, notice, Diary(options.diary), window)
+    memory = Diary(options.diary)
+    return DiaryKeeper(diary, coder, THRESHOLD, pictures, notice, memory, window, heard)

@@ -132,6 +132,11 @@ class Diary:
         for row in self._file.execute(query, (first, last)):
             yield Entry(*row)
 
+    def newest(self, after: int, most: int) -> list[Entry]:
+        """The newest entries from number `after` on, at most so many, the oldest first."""
+        query = f"SELECT {COLUMNS} FROM entries WHERE number >= ? ORDER BY number DESC LIMIT ?"
+        return [Entry(*row) for row in self._file.execute(query, (after, most))][::-1]
+
     def last(self, thing: str, before: int | None = None) -> Entry | None:
         """The newest entry of a thing."""
         query = f"SELECT {COLUMNS} FROM entries WHERE thing = ? AND at <= ? ORDER BY at DESC"

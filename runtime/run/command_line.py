@@ -97,6 +97,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="its size at most",
     )
     _add_serving(parser.add_argument_group("for others"))
+    parser.add_argument(
+        "--rerun", metavar="FILE", help="draw the run for Rerun's viewer; 'connect': one that runs"
+    )
     _add_diary(parser.add_argument_group("diary"))
     options = parser.parse_args(arguments)
     if options.seconds is None and options.device == SYNTHETIC:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
 
 from devices.device import Device, DeviceInfo
 from runtime.answers.alerts import StandingAlerts
@@ -33,9 +35,11 @@ def open_server(
     ask: Callable[[DueQuestion], None],
     look: Callable[[int], StepPlan | None],
     notice: Callable[[str], None],
+    diary: Sequence[web.RouteDef] = (),
 ) -> Server | None:
     """Serve the run and say where; None where an address that nobody chose is taken.
 
+    `diary`: where it is fetched, empty where none is kept.
     Raises RuntimeFault where the address that was chosen can't be served.
     """
     address = Address.parse(options.serve)
@@ -61,6 +65,7 @@ def open_server(
         is_random=manifest.provenance.weights == "random",
         starts_at=_milliseconds(info.starts_at),
         ends_at=_milliseconds(info.ends_at),
+        has_diary=bool(diary),
     )
 
     def count(question: Question) -> int:
@@ -77,7 +82,7 @@ def open_server(
     access = Access.of(address.host, address.is_loopback, secure=identity is not None)
     beside = handed(identity, access, address)
     server = Server(
-        Run(about, counter, served, grid, look, device.condition),
+        Run(about, counter, served, grid, look, device.condition, diary),
         listening,
         access,
         identity,

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
@@ -44,11 +44,13 @@ class About:
     is_random: bool
     starts_at: float | None = None
     ends_at: float | None = None
+    has_diary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run that is served. `look`: see `Sights`; `condition`: see `Device`."""
+    """The run that is served. `look`: the step plan of a moment, see `Sights`. `condition`: see
+    `Device`. `diary`: where it is fetched, empty where none is kept."""
 
     about: About
     counter: Counter
@@ -56,6 +58,7 @@ class Run:
     grid: tuple[int, int]
     look: Callable[[int], StepPlan | None]
     condition: Callable[[], DeviceCondition | None]
+    diary: Sequence[web.RouteDef] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Server:
         app.router.add_get("/live", LiveSocket(hub, desk, places, about).serve)
         app.router.add_get("/metrics", Metrics(hub).serve)
         app.add_routes(Completions(desk, run.served).routes())
+        app.add_routes(run.diary)
         context = self._identity.context if self._identity is not None else None
         runners = [await _started(app, self._listening, context)]
         if self._beside is not None:

@@ -3,6 +3,7 @@ import { alarm, plot, showAlerts } from "./alerts.js";
 import { isLive, setSpan } from "./past.js";
 import { add } from "./records.js";
 import { draw, setHeat } from "./scene.js";
+import { follow } from "./diary.js";
 
 const byId = (name) => document.getElementById(name);
 let socket, asked = 0, before = null;
@@ -30,6 +31,7 @@ function hear(message) {
     about: () => {
       byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`;
       setSpan(message);
+      if (message.has_diary) follow();
     },
     history: () => { byId("history").replaceChildren(); message.records.forEach(add); },
     record: () => record(message.record),

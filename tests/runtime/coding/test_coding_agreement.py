@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from coded_wearer import coded, table, things_of
 
-from runtime.coding.agreement import agreement
 from runtime.coding.compare import main
+from runtime.coding.review.agreement import agreement
 
 ONE = dict(enumerate(["cup", "cup", "plate", "", "key", "cup", "plate", "cup"]))
 OTHER = dict(enumerate(["cup", "plate", "plate", "", "key", "cup", "cup", "key"]))

@@ -18,12 +18,18 @@ FLAGS = (
 )
 HERE = shutil.which("chromium"), shutil.which("chromedriver")
 
-
 IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.realtime,
     pytest.mark.skipif(None in HERE, reason="needs Debian's chromium and chromium-driver"),
 ]
+
+
+def in_browser(test):
+    """One test of a file that has others, too."""
+    for mark in IN_BROWSER:
+        test = mark(test)
+    return test
 
 
 @contextmanager

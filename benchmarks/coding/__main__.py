@@ -30,7 +30,9 @@ from runtime.errors import RuntimeFault
 from runtime.model.models import Models
 from runtime.run.command_line import MINI
 
-FIRST_SEED = 9000  # no training and no other test draws these
+# The first 32 bits of SHA-256 of "gazeqwen-edge gaze coding hold-out", and the numbers after it:
+# nobody chose them, and nothing else draws them. Whoever develops gives others.
+FIRST_SEED = 0x581DAA92
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m benchmarks.coding", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
     parser.add_argument("--seeds", type=numbers.whole(1), default=10, metavar="N")
+    parser.add_argument("--first-seed", type=numbers.seed, default=FIRST_SEED, metavar="K")
     parser.add_argument("--seconds", type=numbers.seconds, default=60.0, metavar="S")
     parser.add_argument("--unsure-below", type=numbers.number(0, 1), default=0.6, metavar="P")
     parser.add_argument("--check", choices=("yes", "no"), default="yes")
@@ -88,7 +91,7 @@ def measured(models: Models, options: argparse.Namespace, gaze: str, shuffled: b
     """Code all wearers in one way."""
     coded: list[Coded] = []
     spent = 0.0
-    for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         with tempfile.TemporaryDirectory() as folder:
             drawn = draw_wearer(Path(folder) / "wearer", seed, options.seconds, shuffled)
             began = time.perf_counter()

@@ -1,0 +1,1 @@
+"""Gaze coding and the diary: how often they are right, what they cost."""

@@ -1,0 +1,1 @@
+"""What is seen, looked at and answered, for Rerun's viewer."""
