@@ -296,4 +296,4 @@ def _graph_files(*graphs: str) -> tuple[str, ...]:
 
 def _written() -> frozenset[str]:
     """The names of all files that the manifest vouches for."""
-    return frozenset((*_graph_files(*names.GRAPHS), *TABLES))
+    return frozenset((*_graph_files(*names.GRAPHS), *TABLES, names.VECTORS_FILE))

@@ -21,10 +21,10 @@ from runtime.coding.outputs.writing import write_recording, write_together
 from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
 from runtime.coding.results import Coding, read_coding
 from runtime.coding.source import CodingSource, open_source, sources
-from runtime.engines.choice import Machine, choose_engine
+from runtime.engines.choice import ENGINES, Machine
 from runtime.errors import RuntimeFault
 from runtime.heap import keep_heap_flat
-from runtime.model.models import Models
+from runtime.model.opening import open_models
 from runtime.run.command_line import MINI, RATE
 from runtime.terminal import SafeConsole, fill_closed_streams
 
@@ -109,7 +109,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     seen.add_argument("--fps", type=RATE, default=1.0, metavar="RATE", help="of a step (default 1)")
     parser.add_argument("--bids", action="store_true", help="write a BIDS data set, too")
     parser.add_argument("--corrections", type=Path, metavar="CSV", help="of the one recording")
-    parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
     return parser.parse_args(arguments)
 
 
@@ -126,8 +126,7 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
     if options.corrections is not None and len(paths) > 1:
         raise CodingError("--corrections belongs to one recording: give one")
     bundle = Bundle.open(options.bundle)
-    choice = choose_engine(options.engine, bundle, Machine.here(), "live")
-    models = Models(bundle, choice.load)
+    models = open_models(options.engine, bundle, Machine.here()).models
     coder = RecordingCoder(models, way)
     console.print(printable(f"bundle {bundle.manifest.name}, {models.engine_name}", LONGEST))
     names = _folder_names(paths)
