@@ -50,22 +50,27 @@ class WebGpu:
 def find_webgpu(
     onnxruntime: ModuleType, load: Callable[[str], ModuleType] = import_module
 ) -> WebGpu | None:
-    """The built-in provider, else the plugin's where it finds a device; None without either."""
-    if PROVIDER in onnxruntime.get_available_providers():
-        return WebGpu(f"built into onnxruntime {onnxruntime.__version__}")
+    """The plugin's device, else the built-in provider; None without either."""
     try:
         plugin = load(PLUGIN)
     except ImportError:
-        return None
+        built_in = PROVIDER in onnxruntime.get_available_providers()
+        return WebGpu(f"built into onnxruntime {onnxruntime.__version__}") if built_in else None
     try:
-        onnxruntime.register_execution_provider_library(PLUGIN, plugin.get_library_path())
-        devices = [each for each in onnxruntime.get_ep_devices() if each.ep_name == PROVIDER]
+        if not (devices := _devices(onnxruntime)):
+            onnxruntime.register_execution_provider_library(PLUGIN, plugin.get_library_path())
+            devices = _devices(onnxruntime)
     except Exception:  # whatever a library that does not fit raises
         return None
     if not devices:
         return None
-    told = ", ".join(f"{key} {value}" for key, value in sorted(devices[0].ep_metadata.items()))
-    return WebGpu(printable(f"plugin {_version()}; {told}", LONGEST), tuple(devices[:1]))
+    told = {f"plugin {_version()}": "", **devices[0].ep_metadata, **devices[0].device.metadata}
+    line = ", ".join(f"{key} {value}".strip() for key, value in told.items())
+    return WebGpu(printable(line, LONGEST), tuple(devices[:1]))
+
+
+def _devices(onnxruntime: ModuleType) -> list[Any]:
+    return [each for each in onnxruntime.get_ep_devices() if each.ep_name == PROVIDER]
 
 
 def refuse_types(manifest: Manifest) -> None:
