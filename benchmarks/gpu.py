@@ -22,7 +22,7 @@ from devices import numbers
 from devices.parser import Parser, complain
 from runtime.bundle.manifest import DECODER, Manifest
 from runtime.bundle.opening import Bundle
-from runtime.engines.choice import EngineChoice, Machine, choose_engine
+from runtime.engines.choice import ENGINES, EngineChoice, Machine, choose_engine
 from runtime.engines.tensors import Tensor
 from runtime.errors import RuntimeFault
 from runtime.model.context import Context
@@ -179,7 +179,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Read the command line."""
     parser = Parser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
     parser.add_argument("--rounds", type=numbers.whole(1), default=20, metavar="N")
     parser.add_argument(
         "--bandwidth", type=numbers.number(0), metavar="GB/S", help="of the device's memory"

@@ -72,4 +72,4 @@ def graph_files(*graphs: str) -> tuple[str, ...]:
 
 def bundle_files() -> frozenset[str]:
     """The names of all files that the manifest vouches for."""
-    return frozenset((*graph_files(*names.GRAPHS), *TABLES))
+    return frozenset((*graph_files(*names.GRAPHS), *TABLES, names.VECTORS_FILE))

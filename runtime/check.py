@@ -19,10 +19,12 @@ from devices.parser import Parser
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
-from runtime.engines.choice import EngineChoice, Machine, choose_engine
+from runtime.engines.choice import ENGINES, EngineChoice, Machine, choose_engine
 from runtime.errors import RuntimeFault
 from runtime.model.context_pool import MOST_CONTEXTS
 from runtime.model.models import Models
+from runtime.model.opening import open_models
+from runtime.model.proof import ProofFigure
 from runtime.recordings.report import as_json, as_lines, reports
 from runtime.terminal import SafeConsole
 
@@ -144,6 +146,17 @@ def available_memory(choice: EngineChoice, machine: Machine) -> int | None:
         return None
 
 
+def proof_finding(figures: Sequence[ProofFigure]) -> Finding:
+    """What the bundle's reference vectors told of this device."""
+    graphs = len({figure.graph for figure in figures})
+    nearest = max(figure.difference / figure.bound for figure in figures)
+    return Finding(
+        all(figure.holds for figure in figures),
+        f"proof: {graphs} graphs give here what PyTorch gave ({len(figures)} comparisons; the "
+        f"largest difference is {nearest:.0%} of what is allowed)",
+    )
+
+
 def self_test(models: Models) -> Iterator[Finding]:
     """One step encoded, prefilled with and without gaze, one token decoded."""
     manifest = models.bundle.manifest
@@ -201,7 +214,11 @@ def findings(options: argparse.Namespace, machine: Machine) -> Iterator[Finding]
     fits = memory_finding(memory_need(manifest), available_memory(choice, machine))
     yield fits
     if fits.good:
-        yield from self_test(Models(bundle, choice.load))
+        opened = open_models(options.engine, bundle, machine, again=True)
+        if opened.choice.line != choice.line:
+            yield Finding(True, f"engine: {opened.choice.line}")
+        yield proof_finding(opened.figures)
+        yield from self_test(opened.models)
 
 
 def check_recording(path: Path, strict: bool, json: bool) -> int:
@@ -228,7 +245,7 @@ def main(arguments: Sequence[str] | None = None, machine: Machine | None = None)
     parser.add_argument("--recording", type=Path, metavar="REC", help="a recording, or many")
     parser.add_argument("--strict", action="store_true", help="refuse one that is not whole")
     parser.add_argument("--json", action="store_true", help="the report on it as lines of JSON")
-    parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
     options = parser.parse_args(arguments)
     if (options.bundle is None) == (options.recording is None):
         parser.error("give either a bundle or --recording REC")

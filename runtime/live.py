@@ -20,12 +20,13 @@ from runtime.answers.watcher import Watcher
 from runtime.audience import Audience
 from runtime.bundle.opening import Bundle
 from runtime.couriers.dispatch import couriers
-from runtime.engines.choice import Machine, choose_engine
+from runtime.engines.choice import Machine
 from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
 from runtime.heap import keep_garbage_small, keep_heap_flat
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
+from runtime.model.opening import open_models
 from runtime.run.capture import Capture, DueQuestion
 from runtime.run.command_line import AskedQuestion, parse_arguments
 from runtime.run.console import Screen
@@ -71,9 +72,9 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     device = open_device(options.device, device_options(options))
     profile = "evaluation" if options.protocol == "released" else "live"
     limit = CudaSettings(options.gpu_memory and int(options.gpu_memory * GIBIBYTE))
-    choice = choose_engine(options.engine, bundle, Machine.here(), profile, cuda=limit)
-    screen.notice(f"engine   {choice.line}")
-    models = Models(bundle, choice.load)
+    opened = open_models(options.engine, bundle, Machine.here(), profile, cuda=limit)
+    screen.notice(f"engine   {opened.choice.line}")
+    models = opened.models
     with device as told, ExitStack() as others:
         info = replace(told, field_of_view=options.field or told.field_of_view)
         chosen = session_options(options, bundle, info)

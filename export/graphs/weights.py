@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -52,14 +52,19 @@ class RoundedWeights:
     def tensor(self, name: str) -> Tensor:
         """One decoder tensor by its canonical name, float32."""
         if name == EMBEDDINGS:
-            table = self._weights.tensor(name)
-            return torch.from_numpy(
-                table.float().numpy().astype(self._linears.precision.embedding_type)
-            ).float()
+            return self._stored(self._weights.tensor(name))
         if name.endswith(MATRICES):
             return self._linears.rounded(name, self._weights.tensor(name))
         return self._weights.tensor(name, torch.float32)
 
+    def embeddings(self, tokens: Sequence[int]) -> Tensor:
+        """Of some tokens: (tokens, D) float32."""
+        return self._stored(self._weights.tensor(EMBEDDINGS)[list(tokens)])
+
     def rows(self, name: str) -> Iterator[Tensor]:
         """A matrix some rows at a time."""
         return self._linears.rounded_rows(name, self._weights.tensor(name))
+
+    def _stored(self, embeddings: Tensor) -> Tensor:
+        kind = self._linears.precision.embedding_type
+        return torch.from_numpy(embeddings.float().numpy().astype(kind)).float()

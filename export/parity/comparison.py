@@ -20,6 +20,7 @@ from export.parity.reading.oracle import Oracle, OurReading
 from export.parity.reading.transformers_reading import TransformersReading
 from export.parity.reference import ReferenceModel
 from export.parity.rounding import narrow_cases, rounding_figures
+from export.parity.sealing import seal, sealed_figures
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.model.models import Models
@@ -50,6 +51,8 @@ def compare_whole(
     if rounded.changes:
         whole.replace_decoder(rounded.tensor)
     yield from check_decoder(models, whole)
+    vectors = seal(bundle, cases, ours, oracle.reading, rounded)
+    yield from sealed_figures(models, vectors)
 
 
 def compare_by_layers(
@@ -69,6 +72,7 @@ def compare_by_layers(
     yield from check_cut_down(models, clip, ours.weights, ours.qwen.decoder, first, oracle.gaze)
     del first
     yield from check_layers(bundle, rounded, oracle.reading.model.config.get_text_config())
+    seal(bundle, cases, ours, oracle.reading, rounded)
 
 
 def _cases(

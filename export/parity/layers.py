@@ -7,7 +7,6 @@ with one PyTorch layer on the same hidden states.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,11 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper
 from transformers import PreTrainedConfig
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
-    Qwen2_5_VLDecoderLayer,
-    Qwen2_5_VLRotaryEmbedding,
-)
 
 from export.graphs.graph_writer import tensor_info
 from export.graphs.weights import RoundedWeights
 from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, figure
+from export.parity.torch_decoder import TorchDecoder
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle
@@ -31,6 +27,7 @@ from runtime.engines.engine import OnnxEngine
 from runtime.inputs.positions import rotary_rows, text_positions
 
 TOKENS = 24
+PLACES = torch.arange(TOKENS).expand(3, TOKENS)
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -41,8 +38,7 @@ def check_layers(
 
     `weights`: as the emitted graph holds them. `config`: the decoder's, as transformers reads it.
     """
-    config = deepcopy(config)
-    config._attn_implementation = "eager"
+    decoder = TorchDecoder(weights, config)
     tolerance = decoder_tolerance(bundle.manifest)
     graph = onnx.load(bundle.graph_path(names.DECODER), load_external_data=False)
     hidden = (
@@ -50,7 +46,7 @@ def check_layers(
     )
     injected = bundle.manifest.geometry.resampler.injected_layers
     for layer in range(config.num_hidden_layers - 1):
-        theirs = _torch_layer(weights, config, layer, hidden)
+        theirs = decoder.layer(layer, torch.from_numpy(hidden), PLACES).numpy()
         plain = _emitted_layer(bundle, graph, layer, hidden, residual=0.0)
         yield _figure(f"layer {layer}", plain, theirs, tolerance)
         if layer in injected:
@@ -62,7 +58,7 @@ def check_layers(
                 names.DECODER, case, change, LEAST_CHANGE, must_change=True, layer_by_layer=True
             )
         hidden = theirs / np.sqrt(np.mean(theirs**2))
-    ours, theirs = _head(bundle, graph, weights, config, hidden)
+    ours, theirs = _head(bundle, graph, decoder, hidden)
     yield _figure("last layer and head", ours, theirs, tolerance)
 
 
@@ -71,22 +67,6 @@ def _figure(
 ) -> ParityFigure:
     plain = figure(names.DECODER, case, ours, theirs, tolerance)
     return ParityFigure(plain.graph, case, plain.difference, plain.bound, layer_by_layer=True)
-
-
-def _torch_layer(
-    weights: RoundedWeights, config: PreTrainedConfig, layer: int, hidden: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    module = Qwen2_5_VLDecoderLayer(config, layer).eval()
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(weights.tensor(f"layers.{layer}.{name}"))
-    values = torch.from_numpy(hidden)
-    places = torch.arange(TOKENS).expand(3, 1, TOKENS)
-    rotary = Qwen2_5_VLRotaryEmbedding(config)(values, places)
-    mask = torch.full((TOKENS, TOKENS), torch.finfo(torch.float32).min).triu(1)[None, None]
-    with torch.no_grad():
-        output = module(values, attention_mask=mask, position_embeddings=rotary)
-    return (output[0] if isinstance(output, tuple) else output).numpy()
 
 
 def _emitted_layer(
@@ -103,19 +83,15 @@ def _emitted_layer(
 def _head(
     bundle: Bundle,
     graph: onnx.ModelProto,
-    weights: RoundedWeights,
-    config: PreTrainedConfig,
+    decoder: TorchDecoder,
     hidden: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logits of the last token, the engine's and PyTorch's: (vocabulary,)."""
-    last = config.num_hidden_layers - 1
+    last = bundle.manifest.geometry.decoder.layers - 1
     rows = {names.ROWS: np.array([TOKENS - 1], np.int64)}
     ours = _run_cut(bundle, graph, last, hidden, [names.LOGITS], rows)[names.LOGITS][0]
-    final = torch.from_numpy(_torch_layer(weights, config, last, hidden)[0, -1])
-    scale = torch.rsqrt(final.pow(2).mean() + config.rms_norm_eps)
-    normed = final * scale * weights.tensor("norm.weight")
-    theirs = torch.cat([rows @ normed for rows in weights.rows("lm_head.weight")])
-    return ours, theirs.numpy()
+    final = decoder.layer(last, torch.from_numpy(hidden), PLACES)[0, -1:]
+    return ours, decoder.head(final)[0].numpy()
 
 
 def _run_cut(

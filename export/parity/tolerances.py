@@ -13,6 +13,9 @@ HALF_PRODUCTS_TOLERANCE = 1e-2  # and where what enters and leaves each product 
 ROUNDED_TOLERANCE = 1e-3  # the same for the decoder over the same rounded weights
 EIGHT_BIT_TOLERANCE = 0.3  # where activations are rounded too; a wrong layout is off by over 1
 NARROW_TOLERANCE = {"fp16": 4e-3, "bf16": 3e-2}  # of an encoder's largest value: 4 units
+MEASURED_LAYERS = 8  # of the decoders that the tolerances were measured on
+DEVICE_SLACK = 4  # times these for kernels that nobody here has run
+WRONG = 0.5  # of the same size: what is further off is no rounding
 LEAST_CHANGE = 1e-3  # of a logit, by a residual that is not zero
 
 
@@ -24,6 +27,12 @@ def decoder_tolerance(manifest: Manifest) -> float:
     if quantization.accumulation == "int8":
         return EIGHT_BIT_TOLERANCE
     return ROUNDED_TOLERANCE if quantization.kind == "int4" else TOLERANCE
+
+
+def device_tolerance(manifest: Manifest) -> float:
+    """The same for the decoder of a device, as a whole: roundings add up over the layers."""
+    depth = manifest.geometry.decoder.layers / MEASURED_LAYERS
+    return min(WRONG, DEVICE_SLACK * decoder_tolerance(manifest) * max(1.0, depth**0.5))
 
 
 def encoder_figure(

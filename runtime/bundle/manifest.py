@@ -1,7 +1,7 @@
 """The bundle contract: what export hands to runtime, and every tensor name, written once.
 
-A bundle is a folder. `bundle.json` is a `Manifest`; the graphs, the token embeddings and the
-tokenizer lie beside it. Shapes in the manifest name their dynamic axes with words.
+A bundle is a folder. `bundle.json` is a `Manifest`; the graphs, the token embeddings, the tokenizer
+and the reference vectors lie beside it. Shapes in the manifest name their dynamic axes with words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 Target = Literal["cuda", "cpu"]
 EncoderType = Literal["float32", "fp16", "bf16"]
 QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
@@ -17,6 +17,7 @@ Accumulation = Literal["float", "int8"]
 MANIFEST_FILE = "bundle.json"
 EMBEDDINGS_FILE = "embeddings.npy"
 TOKENIZER_FILE = "tokenizer.json"
+VECTORS_FILE = "vectors.npz"
 
 # Graphs
 VJEPA = "vjepa"

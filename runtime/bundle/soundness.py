@@ -91,7 +91,7 @@ def _files(manifest: Manifest) -> Iterator[str]:
     for graph in names.GRAPHS:
         if graph not in manifest.graphs:
             yield f"it names no graph {graph}"
-    needed = {names.EMBEDDINGS_FILE, names.TOKENIZER_FILE}
+    needed = {names.EMBEDDINGS_FILE, names.TOKENIZER_FILE, names.VECTORS_FILE}
     needed |= {spec.file for spec in manifest.graphs.values()}
     for name in sorted(needed - set(manifest.files)):
         yield f"it has no hash of {_quoted(name)}"

@@ -23,10 +23,10 @@ from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuest
 from runtime.coding.recipe import Recipe
 from runtime.coding.results import Coding, read_coding
 from runtime.coding.source import CodingSource, open_source, sources
-from runtime.engines.choice import Machine, choose_engine
+from runtime.engines.choice import ENGINES, Machine
 from runtime.errors import RuntimeFault
 from runtime.heap import keep_heap_flat
-from runtime.model.models import Models
+from runtime.model.opening import open_models
 from runtime.run.command_line import MINI, RATE, SERVED_AT
 from runtime.terminal import SafeConsole, fill_closed_streams
 from runtime.viewer.drawing import check_target
@@ -118,7 +118,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--rerun", metavar="FILE", help="draw it for Rerun's viewer; 'connect': one that runs"
     )
     parser.add_argument("--corrections", type=Path, metavar="CSV", help="of the one recording")
-    parser.add_argument("--engine", choices=("auto", "tensorrt", "cuda", "cpu"), default="auto")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
     checked = parser.add_argument_group("checking by hand")
     checked.add_argument(
         "--review", type=Path, metavar="DIR", help="correct the results in DIR, on a page"
@@ -160,8 +160,7 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
     if options.corrections is not None and not options.corrections.is_file():
         raise CodingError(f"--corrections {options.corrections}: there is no such file")
     bundle = Bundle.open(options.bundle)
-    choice = choose_engine(options.engine, bundle, Machine.here(), "live")
-    models = Models(bundle, choice.load)
+    models = open_models(options.engine, bundle, Machine.here()).models
     coder = RecordingCoder(models, way)
     console.print(printable(f"bundle {bundle.manifest.name}, {models.engine_name}", LONGEST))
     names = _folder_names(paths)

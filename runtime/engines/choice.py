@@ -1,10 +1,11 @@
-"""Which engine runs a bundle here: TensorRT, CUDA or CPU, by what is there, and why."""
+"""Which engine runs a bundle here: TensorRT, CUDA, WebGPU or CPU, by what is there, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA
@@ -19,13 +20,17 @@ from runtime.engines.cuda import (
 )
 from runtime.engines.engine import PROVIDERS, Engine, OnnxEngine, onnxruntime_module
 from runtime.engines.gpu import Gpu, find_gpu
+from runtime.engines.identity import nvidia_driver, processor
 from runtime.engines.shape_profiles import shape_profiles
 from runtime.engines.store import EngineStore, Target
 from runtime.engines.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
+from runtime.engines.webgpu import WebGpu, WebGpuEngine, find_webgpu, refuse_types
 from runtime.errors import EngineError
 
-EngineKind = Literal["tensorrt", "cuda", "cpu"]
-Asked = Literal["auto", "tensorrt", "cuda", "cpu"]
+EngineKind = Literal["tensorrt", "cuda", "webgpu", "cpu"]
+Asked = Literal["auto", "tensorrt", "cuda", "webgpu", "cpu"]
+ENGINES: tuple[Asked, ...] = ("auto", "tensorrt", "cuda", "webgpu", "cpu")
+NONE_REFUSED: Mapping[EngineKind, str] = MappingProxyType({})
 IN_TENSORRT = (VJEPA, SCENE, GAZE, VISION)
 
 
@@ -40,15 +45,18 @@ class Machine:
     providers: tuple[str, ...]
     tensorrt: dict[str, str]
     trial: Callable[[Bundle, CudaSettings], None] = field(default=try_cuda, compare=False)
+    webgpu: WebGpu | None = None
 
     @classmethod
     def here(cls) -> Machine:
         """This one. Raises EngineError if ONNX Runtime is missing."""
         modules = {flavour: tensorrt_module(flavour) for flavour in FLAVOURS}
+        onnxruntime = onnxruntime_module()
         return cls(
             find_gpu(),
-            tuple(onnxruntime_module().get_available_providers()),
+            tuple(onnxruntime.get_available_providers()),
             {name: module.__version__ for name, module in modules.items() if module},
+            webgpu=find_webgpu(onnxruntime),
         )
 
     @property
@@ -74,6 +82,8 @@ class EngineChoice:
     built: tuple[tuple[str, Path], ...] = ()
     threads: int = 0
     cuda: CudaSettings = UNLIMITED
+    gpu: Gpu | None = None
+    webgpu: WebGpu | None = None
 
     def load(self, path: Path) -> Engine:
         """Load the graph at `path` of the bundle."""
@@ -86,7 +96,21 @@ class EngineChoice:
             return OnnxEngine(path, self.threads)
         manifest = self.bundle.manifest
         graph = next(name for name, spec in manifest.graphs.items() if spec.file == path.name)
+        if self.webgpu is not None:
+            return WebGpuEngine(path, graph, self.webgpu)
         return CudaEngine(path, GraphRules.of(manifest, graph), self.cuda)
+
+    @property
+    def device(self) -> tuple[str, ...]:
+        """What decides how it computes: device, driver, software, shapes that it was built for."""
+        software = f"onnxruntime {onnxruntime_module().__version__}"
+        if self.webgpu is not None:
+            return software, self.webgpu.told, processor(), nvidia_driver()
+        if self.gpu is None:
+            return software, processor()
+        built = [path.stem for _, path in self.built]
+        told = self.gpu.name, self.gpu.capability, nvidia_driver(), self.flavour
+        return software, *told, *built
 
     @property
     def line(self) -> str:
@@ -101,16 +125,21 @@ def choose_engine(
     profile: str = "live",
     threads: int = 0,
     cuda: CudaSettings = UNLIMITED,
+    refused: Mapping[EngineKind, str] = NONE_REFUSED,
 ) -> EngineChoice:
     """Choose by what is there, or check what was asked for.
 
-    `profile`: of the shapes that will be run. Raises EngineError if `asked` can't be had.
+    `profile`: of the shapes that will be run. `refused`: engines that failed before, and why; they
+    are passed over. Raises EngineError if `asked` can't be had.
     """
     if asked == "cpu":
         return _on_cpu("asked for", bundle, threads)
+    if asked == "webgpu":
+        return _on_webgpu("asked for", bundle, machine)
     missing = machine.cuda_missing
     if missing and asked != "auto":
         raise EngineError(f"--engine {asked}: {missing}: run with --engine cpu")
+    missing = missing or refused.get("cuda")
     if not missing:
         try:
             refuse_other_target(bundle.manifest)
@@ -120,18 +149,54 @@ def choose_engine(
                 raise
             missing = str(error)
     if missing:
-        return _on_cpu(missing, bundle, threads)
-    gpu = f"{machine.gpu.name}, compute capability {machine.gpu.capability}"
+        return _without_cuda(missing, bundle, machine, threads, refused)
+    told = f"{machine.gpu.name}, compute capability {machine.gpu.capability}"
+    on_cuda = EngineChoice(
+        "cuda", f"asked for; {told}", bundle, threads=threads, cuda=cuda, gpu=machine.gpu
+    )
     if asked == "cuda":
-        return EngineChoice("cuda", f"asked for; {gpu}", bundle, threads=threads, cuda=cuda)
+        return on_cuda
     try:
+        if "tensorrt" in refused:
+            raise EngineError(refused["tensorrt"])
         flavour, built = _built_engines(bundle, machine, profile)
     except EngineError as error:
         if asked == "tensorrt":
             raise
-        return EngineChoice("cuda", f"{gpu}; {error}", bundle, threads=threads, cuda=cuda)
-    reason = f"{flavour} {machine.tensorrt[flavour]} on {gpu}; decoder in CUDA"
-    return EngineChoice("tensorrt", reason, bundle, flavour, profile, built, threads, cuda)
+        return replace(on_cuda, reason=f"{told}; {error}")
+    reason = f"{flavour} {machine.tensorrt[flavour]} on {told}; decoder in CUDA"
+    return replace(
+        on_cuda, kind="tensorrt", reason=reason, flavour=flavour, profile=profile, built=built
+    )
+
+
+def _without_cuda(
+    reason: str,
+    bundle: Bundle,
+    machine: Machine,
+    threads: int,
+    refused: Mapping[EngineKind, str],
+) -> EngineChoice:
+    """WebGPU where it is installed and was not refused, else the CPU."""
+    if machine.webgpu is None:
+        return _on_cpu(reason, bundle, threads)
+    try:
+        if "webgpu" in refused:
+            raise EngineError(refused["webgpu"])
+        return _on_webgpu(reason, bundle, machine)
+    except EngineError as error:
+        return _on_cpu(f"{reason}; {error}", bundle, threads)
+
+
+def _on_webgpu(reason: str, bundle: Bundle, machine: Machine) -> EngineChoice:
+    if machine.webgpu is None:
+        raise EngineError(
+            "--engine webgpu: no WebGPU provider here finds a device (extra 'webgpu'): run with "
+            "--engine cpu"
+        )
+    refuse_types(bundle.manifest)
+    reason = f"{reason}; {machine.webgpu.told}"
+    return EngineChoice("webgpu", reason, bundle, webgpu=machine.webgpu)
 
 
 def _on_cpu(reason: str, bundle: Bundle, threads: int) -> EngineChoice:

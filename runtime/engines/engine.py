@@ -20,7 +20,12 @@ from devices.printable import printable
 from runtime.engines.tensors import HOST, DeviceTensor, Place, Tensor
 from runtime.errors import EngineError
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
+}
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-webgpu")  # of one module
 Tensors = Mapping[str, Tensor]
 LONGEST_REASON = 300  # characters of what ONNX Runtime says
 
@@ -97,14 +102,14 @@ class OnnxEngine:
         binding = self._session.io_binding()
         for name, value in inputs.items():
             if isinstance(value, DeviceTensor):
-                _bind(binding.bind_input, name, value)
+                self._bind_input(binding, name, value)
             else:
                 binding.bind_cpu_input(name, np.ascontiguousarray(value))
         written = into or {}
         stay = set(keep) if self._place.resident else set()
         for name in self._outputs:
             if name in written:
-                _bind(binding.bind_output, name, written[name])
+                self._bind_output(binding, name, written[name])
             elif name in stay:
                 binding.bind_output(name, self._place.kind, self._place.index)
             else:
@@ -120,6 +125,12 @@ class OnnxEngine:
         """Allocate a zeroed buffer; see `Engine.buffer`."""
         return DeviceTensor.zeros(self._onnxruntime, shape, dtype, self._place)
 
+    def _bind_input(self, binding: Any, name: str, tensor: DeviceTensor) -> None:  # noqa: ANN401
+        _bind(binding.bind_input, name, tensor)
+
+    def _bind_output(self, binding: Any, name: str, tensor: DeviceTensor) -> None:  # noqa: ANN401
+        _bind(binding.bind_output, name, tensor)
+
 
 def _bind(bind: Callable[..., None], name: str, tensor: DeviceTensor) -> None:
     """By its address: a tensor may be seen under another shape than it was made with."""
@@ -129,7 +140,7 @@ def _bind(bind: Callable[..., None], name: str, tensor: DeviceTensor) -> None:
 
 def onnxruntime_module() -> ModuleType:
     """ONNX Runtime, of which exactly one distribution may be installed."""
-    found = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    found = [name for name in DISTRIBUTIONS if _installed(name)]
     if len(found) != 1:
         state = (
             "is not installed" if not found else "is installed twice (" + " and ".join(found) + ")"

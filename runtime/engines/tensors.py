@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-DeviceKind = Literal["cpu", "cuda"]
+DeviceKind = Literal["cpu", "cuda", "webgpu"]
 
 TYPES = {  # ONNX Runtime's names of what graphs hand to each other
     "tensor(float)": np.float32,
@@ -31,6 +31,7 @@ class Place:
 
 HOST = Place("cpu")
 CUDA = Place("cuda", resident=True)
+WEBGPU = Place("webgpu", resident=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,3 +91,8 @@ class DeviceTensor:
 
 
 Tensor = NDArray[Any] | DeviceTensor
+
+
+def on_host(tensor: Tensor) -> NDArray[Any]:
+    """The values of a tensor, wherever it lies."""
+    return tensor.numpy() if isinstance(tensor, DeviceTensor) else tensor

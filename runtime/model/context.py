@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest
 from runtime.engines.engine import Engine
-from runtime.engines.tensors import Tensor
+from runtime.engines.tensors import Tensor, on_host
 from runtime.errors import NotFiniteError, QuestionError
 from runtime.inputs.positions import rotary_rows, step_positions, text_after_video, text_positions
 
@@ -44,14 +44,20 @@ class Context:
         embeddings: NDArray[np.floating],
         grid: tuple[int, int],
         capacity: int,
+        most_rows: int | None = None,
     ) -> None:
-        """`embeddings`: the token embeddings, (vocabulary, D), usually memory-mapped."""
+        """`embeddings`: the token embeddings, (vocabulary, D), usually memory-mapped.
+
+        `most_rows`: tokens that are prefilled at once, None for all; for a device that computes no
+        more of them right.
+        """
         shape = manifest.geometry.decoder
         self._decoder = decoder
         self._manifest = manifest
         self._embeddings = embeddings
         self._grid = grid
         self._capacity = capacity
+        self._most_rows = most_rows
         types = {spec.name: spec.type for spec in manifest.graphs[names.DECODER].inputs}
         self._cos = np.ones((capacity, shape.head_dim // 2), types[names.ROTARY_COS])
         self._sin = np.zeros((capacity, shape.head_dim // 2), types[names.ROTARY_SIN])
@@ -141,6 +147,29 @@ class Context:
             )
         shape = self._manifest.geometry.decoder
         self._cos[past:total], self._sin[past:total] = rotary_rows(shape, positions)
+        most, count = self._most_rows, embeddings.shape[0]
+        if most is None or count <= most:
+            return self._run_at(past, embeddings, residuals, rows), total
+        embeddings = on_host(embeddings)
+        residuals = None if residuals is None else on_host(residuals)
+        logits = np.zeros((0, shape.vocabulary), np.float32)
+        for first in range(0, count, most):
+            piece = slice(first, min(first + most, count))
+            wanted = rows[(rows >= piece.start) & (rows < piece.stop)] - first
+            added = None if residuals is None else np.ascontiguousarray(residuals[:, piece])
+            found = self._run_at(past + first, embeddings[piece], added, wanted)
+            logits = np.concatenate([logits, found])
+        return logits, total
+
+    def _run_at(
+        self,
+        past: int,
+        embeddings: Tensor,
+        residuals: Tensor | None,
+        rows: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """The decoder over tokens that follow the `past` first ones; the logits of `rows`."""
+        total = past + embeddings.shape[0]
         inputs = {
             names.EMBEDDINGS: embeddings.reshape(1, *embeddings.shape),
             names.ROTARY_COS: self._cos,
@@ -151,4 +180,4 @@ class Context:
             names.TOTAL_LENGTH: np.array(total, np.int32),
             **self._past,
         }
-        return self._decoder.run(inputs, into=self._present)[names.LOGITS], total
+        return self._decoder.run(inputs, into=self._present)[names.LOGITS]

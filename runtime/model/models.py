@@ -6,6 +6,7 @@ What one graph hands to the next stays where the engine computed it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +38,7 @@ class Models:
 
     def __init__(self, bundle: Bundle, load: EngineLoader = OnnxEngine) -> None:
         self.bundle = bundle
+        self._most_rows: int | None = None
         self._vjepa, self._scene, self._gaze, self._vision, self._decoder = (
             load(bundle.graph_path(graph)) for graph in (VJEPA, SCENE, GAZE, VISION, DECODER)
         )
@@ -73,7 +75,14 @@ class Models:
 
     def context(self, grid: tuple[int, int], capacity: int) -> Context:
         """A new context for steps of `grid` (H, W), of at most `capacity` tokens."""
-        return Context(self._decoder, self.bundle.manifest, self.bundle.embeddings, grid, capacity)
+        manifest, embeddings = self.bundle.manifest, self.bundle.embeddings
+        return Context(self._decoder, manifest, embeddings, grid, capacity, self._most_rows)
+
+    def in_rows(self, most: int) -> Models:
+        """The same graphs, with at most so many tokens prefilled at once."""
+        models = copy(self)
+        models._most_rows = most
+        return models
 
     @lru_cache(maxsize=8)  # noqa: B019 - a few grids, as long as the models
     def _layout(self, height: int, width: int) -> VisionLayout:

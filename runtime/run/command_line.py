@@ -12,6 +12,7 @@ from devices import numbers
 from devices.catalog import device_names
 from devices.parser import Parser
 from runtime.answers.questions import Question
+from runtime.engines.choice import ENGINES
 from runtime.run.options.voice import add_voice_options
 
 MINI = Path(__file__).parents[1] / "mini"  # the bundle that is shipped
@@ -69,7 +70,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     _add_watching(parser.add_argument_group("how the stream is watched"))
     parser.add_argument(
         "--engine",
-        choices=("auto", "tensorrt", "cuda", "cpu"),
+        choices=ENGINES,
         default="auto",
         help="what runs the bundle (default: the first of these that is there)",
     )

@@ -21,8 +21,9 @@ NO_WHEEL = {
     "tensorrt": ("tensorrt", "a source package; JetPack brings a TensorRT of its own"),
     "tensorrt-rtx": ("tensorrt-rtx", "NVIDIA makes it for x86-64 alone"),
 }
-# JetPack 6 has this Python: its GPU wheel has to be built, see docs/jetson.md.
-WITHOUT = {"3.10": {"gpu"}}
+# JetPack 6 has this Python: its GPU wheel has to be built (docs/jetson.md), and the plugin of
+# WebGPU wants a later one.
+WITHOUT = {"3.10": {"gpu", "webgpu"}}
 EXTRAS = set(PROJECT["optional-dependencies"]) - {"test"} - set(NO_WHEEL)  # test: the others
 
 

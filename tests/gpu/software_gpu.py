@@ -1,4 +1,4 @@
-"""Graphs on the GPU that the processor computes, in the virtual environment made for it."""
+"""Programs on the GPU that the processor computes, in the virtual environment made for it."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("provider.py")
 
 
@@ -17,23 +18,31 @@ class SoftwareGpu:
 
     folder: Path
 
-    def run(self, graph, inputs, scratch):
-        """Outputs by name, and the number of nodes by "provider operator"."""
-        given, out = scratch / "given.npz", scratch / "out"
-        np.savez(given, **inputs)
+    def python(self, *arguments, cache=None, fails=False, timeout=900):
+        """`python ARGUMENTS` in the project's root. `cache`: the user's, where verdicts lie."""
         ended = subprocess.run(
-            [self.folder / "venv/bin/python", PROGRAM, graph, given, out],
+            [str(word) for word in (self.folder / "venv/bin/python", *arguments)],
+            cwd=ROOT,
             env=os.environ
             | {
+                "PYTHONPATH": str(ROOT),
                 "LD_LIBRARY_PATH": str(self.folder / "lib"),
                 "VK_DRIVER_FILES": str(self.folder / "driver.json"),
                 "VK_ICD_FILENAMES": str(self.folder / "driver.json"),
-            },
+            }
+            | ({} if cache is None else {"XDG_CACHE_HOME": str(cache)}),
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=timeout,
         )
-        assert ended.returncode == 0, ended.stderr[-2000:]
+        assert ended.returncode == int(fails), ended.stderr[-2000:] + ended.stdout[-2000:]
+        return ended.stdout
+
+    def run(self, graph, inputs, scratch):
+        """Outputs of one graph by name, and the number of nodes by "provider operator"."""
+        given, out = scratch / "given.npz", scratch / "out"
+        np.savez(given, **inputs)
+        self.python(PROGRAM, graph, given, out)
         with np.load(f"{out}.npz") as outputs:
             return dict(outputs), json.loads(Path(f"{out}.json").read_text())

@@ -36,11 +36,12 @@ def test_a_good_bundle_passes(tiny_folder, capsys):
     lines = [line for line in lines if line not in compared]
     kinds = [line.split()[1] for line in lines]
     assert kinds == [
-        *("bundle:", "rounding:", "engine:", "memory:", "encoding:", "prefill:", "gaze:"),
-        "decoding:",
+        *("bundle:", "rounding:", "engine:", "memory:", "proof:"),
+        *("encoding:", "prefill:", "gaze:", "decoding:"),
     ]
     assert all(line.startswith("ok ") for line in lines)
     assert "cpu: no NVIDIA GPU found" in lines[2]
+    assert "5 graphs give here what PyTorch gave (10 comparisons; " in lines[4]
 
 
 def test_it_says_what_the_export_compared_with_what(tiny_folder):

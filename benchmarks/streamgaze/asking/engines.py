@@ -6,10 +6,12 @@ import argparse
 
 from benchmarks.streamgaze.data.dataset import DataSetError
 from runtime.bundle.opening import Bundle
-from runtime.engines.choice import Machine, choose_engine
+from runtime.engines.choice import ENGINES as COMPILED
+from runtime.engines.choice import Machine
 from runtime.model.models import Models
+from runtime.model.opening import open_models
 
-ENGINES = ("auto", "tensorrt", "cuda", "cpu", "torch")
+ENGINES = (*COMPILED, "torch")
 PROFILES = {"causal": "live", "released": "evaluation"}  # sizes that TensorRT engines are built for
 
 
@@ -21,8 +23,7 @@ def load_models(options: argparse.Namespace) -> Models:
     bundle = Bundle.open(options.bundle)
     if options.engine != "torch":
         profile = PROFILES[options.protocol]
-        chosen = choose_engine(options.engine, bundle, Machine.here(), profile, options.threads)
-        return Models(bundle, chosen.load)
+        return open_models(options.engine, bundle, Machine.here(), profile, options.threads).models
     given = (options.qwen, options.vjepa, options.gaze_checkpoint)
     if not all(given):
         raise DataSetError("--engine torch needs --qwen, --vjepa and --gaze-checkpoint")

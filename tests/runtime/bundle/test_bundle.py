@@ -87,7 +87,7 @@ def test_damaged_manifest(bundle):
     assert "damaged" in refusal(bundle)
 
 
-@pytest.mark.parametrize(("version", "advice"), [(4, "update this program"), (2, "export")])
+@pytest.mark.parametrize(("version", "advice"), [(5, "update this program"), (3, "export")])
 def test_another_format(bundle, version, advice):
     path = bundle / "bundle.json"
     content = json.loads(path.read_text())

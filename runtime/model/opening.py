@@ -1,0 +1,112 @@
+"""The models of a bundle on an engine that is known to compute them right.
+
+Before a bundle is run on a device for the first time, it proves itself there; what was found is
+kept, and is asked again where anything that decides it has changed. An engine that fails, or can't
+be loaded, is passed over with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from runtime.bundle.manifest import DECODER
+from runtime.bundle.opening import Bundle
+from runtime.bundle.vectors import read_vectors
+from runtime.engines.choice import (
+    NONE_REFUSED,
+    Asked,
+    EngineChoice,
+    EngineKind,
+    Machine,
+    choose_engine,
+)
+from runtime.engines.cuda import UNLIMITED, CudaSettings
+from runtime.errors import EngineError
+from runtime.model.models import Models
+from runtime.model.proof import EXACT, Allowance, ProofFigure, prove, prove_decoder
+from runtime.model.verdicts import Subject, Verdict, Verdicts
+
+# Engines in 16 bits: what their builder allows, and twice that for what rests on their output.
+TENSORRT = Allowance(encoders=0.05, following=0.1, odd_grid=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedModels:
+    """`choice`: the engine that was taken, and why. `figures`: of a proof that ran just now."""
+
+    choice: EngineChoice
+    models: Models
+    verdict: Verdict
+    figures: tuple[ProofFigure, ...] = ()
+
+
+def open_models(
+    asked: Asked,
+    bundle: Bundle,
+    machine: Machine,
+    profile: str = "live",
+    threads: int = 0,
+    cuda: CudaSettings = UNLIMITED,
+    verdicts: Verdicts | None = None,
+    again: bool = False,
+) -> OpenedModels:
+    """Load a bundle on the first engine that computes it right, or on the one that is `asked` for.
+
+    `verdicts`: None for the user's. `again`: whatever was found before. Raises EngineError, one
+    line that names the graph and what it was off by, where no engine is left.
+    """
+    known = Verdicts.of_user() if verdicts is None else verdicts
+    refused: dict[EngineKind, str] = dict(NONE_REFUSED)
+    while True:
+        choice = choose_engine(asked, bundle, machine, profile, threads, cuda, refused)
+        try:
+            opened = _proven(choice, Models(bundle, choice.load), known, again)
+        except EngineError as error:
+            if asked != "auto" or choice.kind == "cpu":
+                raise
+            refused[choice.kind] = str(error)
+            continue
+        fault = opened.verdict.fault
+        if fault is None:
+            return opened
+        if asked != "auto" and opened.verdict.one_by_one:
+            reason = f"{choice.reason}; prefills one token at a time: {fault}"
+            return replace(
+                opened, choice=replace(choice, reason=reason), models=opened.models.in_rows(1)
+            )
+        if asked != "auto" or choice.kind == "cpu":
+            raise EngineError(f"--engine {asked}: {_refusal(choice, fault)}")
+        refused[choice.kind] = _refusal(choice, fault)
+
+
+def _proven(choice: EngineChoice, models: Models, known: Verdicts, again: bool) -> OpenedModels:
+    subject = Subject.of(choice)
+    verdict = None if again else known.find(subject)
+    figures: tuple[ProofFigure, ...] = ()
+    if verdict is None:
+        vectors = read_vectors(choice.bundle.folder, choice.bundle.manifest)
+        allowance = TENSORRT if choice.kind == "tensorrt" else EXACT
+        figures = _until_wrong(prove(models, vectors, allowance))
+        verdict = Verdict(subject, None if figures[-1].holds else figures[-1].line)
+        if not figures[-1].holds and figures[-1].graph == DECODER:
+            alone = _until_wrong(prove_decoder(models.in_rows(1), vectors))
+            verdict = replace(verdict, one_by_one=alone[-1].holds)
+        known.keep(verdict)
+    return OpenedModels(choice, models, verdict, figures)
+
+
+def _refusal(choice: EngineChoice, fault: str) -> str:
+    return (
+        f"{choice.kind} computes wrong here ({fault}), as the bundle's reference vectors tell: "
+        "update its driver and ONNX Runtime, or run with another --engine"
+    )
+
+
+def _until_wrong(figures: Iterable[ProofFigure]) -> tuple[ProofFigure, ...]:
+    found = []
+    for figure in figures:
+        found.append(figure)
+        if not figure.holds:
+            break
+    return tuple(found)
