@@ -23,6 +23,7 @@ from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
 from runtime.heap import keep_garbage_small, keep_heap_flat
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.run.capture import Capture, DueQuestion
@@ -127,8 +128,7 @@ def watch(
     capture = Capture(planner, due, glances, known_question, saving.asked)
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
-    eager = not options.fast
-    reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
+    reporter = Reporter(listeners, conditions, device.counts, gaze)
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock)
@@ -156,7 +156,8 @@ def watch(
             server.delivered(delivery, now)
 
     stays = bool(alerts) or not due or is_typed or server is not None
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, delivered, diary)
+    brake = None if options.fast else Brake(options.encode_rate)
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, brake, delivered, diary)
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:
