@@ -133,7 +133,7 @@ class EngineDecoder:
         self._engine = OnnxEngine(path, THREADS)
         self._work = workload
         capacity = len(workload.visual) + 1
-        shape = _shape(geometry)
+        shape = decoder_shape(geometry)
         self._cos, self._sin = rotary_rows(shape, text_positions(0, capacity))
         self._past, self._present = {}, {}
         for layer in range(geometry.layers):
@@ -236,7 +236,8 @@ def prefill_operations(geometry: DecoderGeometry, tokens: int) -> int:
     return products + (layers - 1) * 4 * attended * heads
 
 
-def _shape(geometry: DecoderGeometry) -> DecoderShape:
+def decoder_shape(geometry: DecoderGeometry) -> DecoderShape:
+    """What the runtime has to know of its sizes."""
     return DecoderShape(
         layers=geometry.layers,
         width=geometry.width,

@@ -25,7 +25,6 @@ from runtime.bundle.opening import Bundle
 from runtime.engines.choice import ENGINES, EngineChoice, Machine, choose_engine
 from runtime.engines.tensors import Tensor
 from runtime.errors import RuntimeFault
-from runtime.model.context import Context
 from runtime.model.models import Models
 
 HEAD_DIM = 64  # of V-JEPA
@@ -77,9 +76,9 @@ class Stages:
         self._features: Tensor = models.features(self._frames)
         self._scene = models.scene(self._features, 0, 1, self._grid)
         self._residuals: Tensor = models.residuals(self._scene, self._encoding)
-        self.context: Context = models.context(self._grid, room)
+        self.context, self._other = (models.context(self._grid, room) for _ in range(2))
         for _ in range(STEPS):
-            self.prefill()
+            self.both()
         self._mark = self.context.mark()
 
     def vjepa(self) -> None:
@@ -98,14 +97,23 @@ class Stages:
         """A step into one context."""
         self.context.append_step(self._visual, self._residuals)
 
+    def both(self) -> None:
+        """A step into both open contexts."""
+        if self.context.saves_runs:
+            self.context.append_step_beside(self._other, self._visual, self._residuals)
+        else:
+            self.prefill()
+            self._other.append_step(self._visual, self._residuals)
+
     def rewind(self) -> None:
-        """The context as it was before a question."""
-        self.context.rewind(self._mark)
+        """The contexts as they were before a question."""
+        for context in (self.context, self._other):
+            context.rewind(self._mark)
 
     def question(self) -> None:
         """The first token of an answer: the tail step, and the text."""
         self.gaze()
-        self.prefill()
+        self.context.defer_step(self._visual, self._residuals)
         self.context.append_text(self._text)
 
     def token(self) -> None:
@@ -127,6 +135,8 @@ def measured(stages: Stages, manifest: Manifest, peaks: Peaks, rounds: int) -> I
     prefill = _median(stages.prefill, rounds, stages.rewind)
     tokens = manifest.settings.live_height * manifest.settings.live_width
     yield Row(f"prefill of {tokens} tokens", prefill, f"{tokens * 1e3 / prefill:.0f} tokens per s")
+    both = _median(stages.both, rounds, stages.rewind)
+    yield Row("the same into two contexts", both, f"{both / prefill:.2f} times that")
     question = _median(stages.question, rounds, stages.rewind)
     yield Row("time to first token", question, "a new gaze, its tail step, and the text")
     token = _median(stages.token, rounds, stages.rewind)

@@ -36,6 +36,7 @@ from runtime.answers.session import SessionOptions, frame_timeline, gaze_timelin
 from runtime.answers.watcher import Watcher
 from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.run.capture import Capture, DueQuestion
@@ -101,12 +102,17 @@ class Observer:
 
 
 def soak(
-    bundle: Bundle, seconds: float, cost: int, asked: Sequence[float] = (), real: bool = False
+    bundle: Bundle,
+    seconds: float,
+    cost: int,
+    asked: Sequence[float] = (),
+    real: bool = False,
+    rate: float | None = None,
 ) -> Soak:
     """Run the live loop for so many simulated seconds; a pair of frames costs `cost` ns of them.
 
     `asked`: when questions are asked, in seconds. `real`: with the bundle's own models, which cost
-    no simulated time.
+    no simulated time. `rate`: of encoding ahead, as of a `Brake`.
     """
     device = SimulatedStream(seconds)
     models = Models(bundle) if real else SimulatedModels(bundle, device.clock, cost)
@@ -130,7 +136,8 @@ def soak(
         listeners.subscribe("screen", Screen(Console(quiet=True)).hear)
         listeners.subscribe("observer", observer.hear)
         reporter = Reporter(listeners, conditions, device.counts, gaze)
-        LiveLoop(device, stages, alerts, conditions, reporter, stays=True, eager=True).run()
+        brake = Brake(rate)
+        LiveLoop(device, stages, alerts, conditions, reporter, stays=True, brake=brake).run()
         return observer.soak(reporter.close())
 
 
@@ -224,7 +231,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
     asked = np.arange(QUESTION_EVERY, options.seconds, QUESTION_EVERY).tolist()
     run = soak(bundle, options.seconds, INTERVAL // 2, asked, options.real)
     cost = OVERLOAD * INTERVAL
-    overloaded = soak(bundle, options.overloaded_seconds, cost)
+    overloaded = soak(bundle, options.overloaded_seconds, cost, rate=FRAME_RATE)
     try:
         live = live_memory(options.bundle, options.live_seconds)
     except RuntimeFault as error:

@@ -24,6 +24,7 @@ from runtime.engines.choice import Machine
 from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
 from runtime.heap import keep_garbage_small, keep_heap_flat
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.model.opening import open_models
@@ -131,15 +132,15 @@ def watch(
     )
     stages = Stages(capture, Encoder(models, grid, chosen.use_gaze, compares=is_served), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
-    eager = not options.fast
-    reporter = Reporter(listeners, conditions, device.counts, gaze, eager, audience.heard)
+    reporter = Reporter(listeners, conditions, device.counts, gaze, audience.heard)
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock, audience.toggle_talk)
     audience.serve(alerts, capture.ask, planner.tail)
     stays = bool(alerts) or not due or is_typed or audience.stays
+    brake = None if options.fast else Brake(options.encode_rate)
     told = audience.delivered, audience.diary
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, eager, *told)
+    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, brake, *told)
     is_over = run_length(options, device)
     keep_garbage_small()
     with Interruption() as interruption:

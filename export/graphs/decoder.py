@@ -4,6 +4,9 @@ One run appends tokens to a context: keys and values go into fixed buffers share
 output, rotary rows come from a table with one row per token of the context, and only the rows
 asked for reach the last layer's feed-forward and the head. The residual of an injected layer is
 added to the output of its feed-forward, which is the same as adding it to the layer's output.
+
+A decoder for CUDA appends to two contexts in one run. Their tokens stand one after the other in
+every product; only attention and residuals, which are each context's own, part them.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from export.graphs.quantization import ROWS, Linears
 from runtime.bundle import manifest as names
 
 Progress = Callable[[int, int], None]
+Side = Callable[[str], str]
 
 
 class WeightSource(Protocol):
@@ -54,6 +58,9 @@ class DecoderEmitter:
         self._size = geometry
         self._injected = injected_layers
         self._linears = linears
+        # How what belongs to each context of a run is called.
+        both = (str, names.beside)
+        self._sides: tuple[Side, ...] = both if linears.precision.in_pairs else (str,)
 
     def emit(self, folder: Path, progress: Progress | None = None, origin: str = "") -> Path:
         """Write the graph and its data file; returns the graph's path.
@@ -83,21 +90,25 @@ class DecoderEmitter:
             return graph.save(*self._interface(), self._linears.facts())
 
     def _split_residuals(self, graph: GraphWriter) -> None:
-        if self._injected:
-            outputs = [_residual(layer) for layer in self._injected]
-            graph.node("Split", [names.RESIDUALS], outputs, axis=0, num_outputs=len(outputs))
+        if not self._injected:
+            return
+        for side in self._sides:
+            outputs = [side(_residual(layer)) for layer in self._injected]
+            given = [side(names.RESIDUALS)]
+            graph.node("Split", given, outputs, axis=0, num_outputs=len(outputs))
 
     def _first_norm(self, graph: GraphWriter) -> tuple[str, str]:
+        stream = self._joined(graph, [side(names.EMBEDDINGS) for side in self._sides], "stream.0")
         weight = self._vector(graph, "layers.0.input_layernorm.weight")
         norm = graph.node(
             "SimplifiedLayerNormalization",
-            [names.EMBEDDINGS, weight],
+            [stream, weight],
             ["norm.0"],
             axis=-1,
             epsilon=self._size.rms_epsilon,
             stash_type=1,
         )
-        return norm, names.EMBEDDINGS
+        return norm, stream
 
     def _layer(self, graph: GraphWriter, layer: int, norm: str, stream: str) -> tuple[str, str]:
         """One layer for all tokens of the run; returns (branch, middle)."""
@@ -119,7 +130,7 @@ class DecoderEmitter:
         graph.node("Reshape", [head, shape], [names.LOGITS])
 
     def _attention(self, graph: GraphWriter, layer: int, norm: str) -> str:
-        size, prefix = self._size, f"layers.{layer}.self_attn"
+        prefix = f"layers.{layer}.self_attn"
         products = [
             self._packed(graph, prefix, parts, norm) for parts in self._linears.precision.packing
         ]
@@ -132,12 +143,21 @@ class DecoderEmitter:
         kind = self._linears.precision.attention
         if kind is not np.float32:
             query_key_value = graph.cast(query_key_value, kind, f"{prefix}.qkv.narrow")
-        buffers = [names.past_key(layer), names.past_value(layer)]
+        parts = zip(self._parted(graph, query_key_value), self._sides, strict=True)
+        attended = [self._attended(graph, layer, part, side) for part, side in parts]
+        mixed = self._joined(graph, attended, f"{prefix}.mixed.joined")
+        return mixed if kind is np.float32 else graph.cast(mixed, np.float32, f"{mixed}.wide")
+
+    def _attended(self, graph: GraphWriter, layer: int, query_key_value: str, side: Side) -> str:
+        """The attention of one context."""
+        size = self._size
+        past = [names.past_key(layer), names.past_value(layer)]
+        present = [names.present_key(layer), names.present_value(layer)]
         place = [names.LAST_POSITION, names.TOTAL_LENGTH, names.ROTARY_COS, names.ROTARY_SIN]
-        mixed = graph.node(
+        return graph.node(
             "GroupQueryAttention",
-            [query_key_value, "", "", *buffers, *place],
-            [f"{prefix}.mixed", names.present_key(layer), names.present_value(layer)],
+            [query_key_value, "", "", *map(side, (*past, *place))],
+            [*map(side, (f"layers.{layer}.self_attn.mixed", *present))],
             domain=CONTRIB,
             num_heads=size.heads,
             kv_num_heads=size.kv_heads,
@@ -145,7 +165,18 @@ class DecoderEmitter:
             do_rotary=1,
             rotary_interleaved=0,
         )
-        return mixed if kind is np.float32 else graph.cast(mixed, np.float32, f"{mixed}.wide")
+
+    def _parted(self, graph: GraphWriter, rows: str) -> list[str]:
+        """The tokens of each context, of a value that has those of both."""
+        if len(self._sides) == 1:
+            return [rows]
+        parts = [f"{rows}.part", names.beside(f"{rows}.part")]
+        graph.node("Split", [rows, names.PAIR_SIZES], parts, axis=1)
+        return parts
+
+    def _joined(self, graph: GraphWriter, parts: list[str], output: str) -> str:
+        """The tokens of both contexts, one after the other."""
+        return parts[0] if len(parts) == 1 else graph.node("Concat", parts, [output], axis=1)
 
     def _packed(self, graph: GraphWriter, prefix: str, parts: str, norm: str) -> str:
         """One product for several of a layer's queries, keys and values."""
@@ -168,7 +199,18 @@ class DecoderEmitter:
         if layer not in self._injected:
             return self._linear(graph, f"{prefix}.mlp.down_proj", gated, f"branch.{layer}"), middle
         down = self._linear(graph, f"{prefix}.mlp.down_proj", gated)
-        return graph.node("Add", [down, _residual(layer)], [f"branch.{layer}"]), middle
+        return self._injection(graph, layer, down), middle
+
+    def _injection(self, graph: GraphWriter, layer: int, down: str) -> str:
+        """Each context's residual added to the output of a layer's feed-forward."""
+        branch = f"branch.{layer}"
+        if len(self._sides) == 1:
+            return graph.node("Add", [down, _residual(layer)], [branch])
+        added = [
+            graph.node("Add", [part, side(_residual(layer))], [side(f"{branch}.part")])
+            for part, side in zip(self._parted(graph, down), self._sides, strict=True)
+        ]
+        return self._joined(graph, added, branch)
 
     def _skip_norm(
         self, graph: GraphWriter, name: str, middle: str, branch: str, index: int
@@ -199,31 +241,39 @@ class DecoderEmitter:
         return self._weights.tensor(name, dtype=torch.float32)
 
     def _interface(self) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
-        size = self._size
-        table: list[int | str] = ["capacity", size.head_dim // 2]
-        kind = self._linears.precision.attention
+        wanted: list[int | str] = ["wanted"]
+        inputs = [tensor_info(names.ROWS, np.int64, wanted)]
+        outputs = [tensor_info(names.LOGITS, np.float32, [*wanted, self._size.vocabulary])]
+        if len(self._sides) > 1:
+            inputs.append(tensor_info(names.PAIR_SIZES, np.int64, [len(self._sides)]))
+        for side in self._sides:
+            given, made = self._of_context(side)
+            inputs += given
+            outputs += made
+        return inputs, outputs
+
+    def _of_context(self, side: Side) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
+        """What each context has of its own; its axes have its own names, too."""
+        size, kind = self._size, self._linears.precision.attention
+        capacity, tokens = side("capacity"), side("tokens")
+        table: list[int | str] = [capacity, size.head_dim // 2]
         inputs = [
-            tensor_info(names.EMBEDDINGS, np.float32, [1, "tokens", size.width]),
-            tensor_info(names.ROTARY_COS, kind, table),
-            tensor_info(names.ROTARY_SIN, kind, table),
-            tensor_info(names.ROWS, np.int64, ["wanted"]),
-            tensor_info(names.LAST_POSITION, np.int32, [1]),
-            tensor_info(names.TOTAL_LENGTH, np.int32, []),
+            tensor_info(side(names.EMBEDDINGS), np.float32, [1, tokens, size.width]),
+            tensor_info(side(names.ROTARY_COS), kind, table),
+            tensor_info(side(names.ROTARY_SIN), kind, table),
+            tensor_info(side(names.LAST_POSITION), np.int32, [1]),
+            tensor_info(side(names.TOTAL_LENGTH), np.int32, []),
         ]
         if self._injected:
-            shape: list[int | str] = [len(self._injected), "residual_tokens", size.width]
-            inputs.append(tensor_info(names.RESIDUALS, np.float32, shape))
-        outputs = [tensor_info(names.LOGITS, np.float32, ["wanted", size.vocabulary])]
-        buffer: list[int | str] = [1, size.kv_heads, "capacity", size.head_dim]
+            shape: list[int | str] = [len(self._injected), side("residual_tokens"), size.width]
+            inputs.append(tensor_info(side(names.RESIDUALS), np.float32, shape))
+        outputs = []
+        buffer: list[int | str] = [1, size.kv_heads, capacity, size.head_dim]
         for layer in range(size.layers):
-            inputs += [
-                tensor_info(names.past_key(layer), kind, buffer),
-                tensor_info(names.past_value(layer), kind, buffer),
-            ]
-            outputs += [
-                tensor_info(names.present_key(layer), kind, buffer),
-                tensor_info(names.present_value(layer), kind, buffer),
-            ]
+            past = names.past_key(layer), names.past_value(layer)
+            present = names.present_key(layer), names.present_value(layer)
+            inputs += [tensor_info(side(name), kind, buffer) for name in past]
+            outputs += [tensor_info(side(name), kind, buffer) for name in present]
         return inputs, outputs
 
 

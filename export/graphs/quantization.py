@@ -62,7 +62,8 @@ class Precision:
 
     `packing`: which of a layer's queries, keys and values are one matrix. `accumulation`: the
     coarsest that activations are brought to. `attention`: the type of queries, keys, values and
-    rotary rows; CUDA has its kernel in 16 bits only.
+    rotary rows; CUDA has its kernel in 16 bits only. `in_pairs`: a run appends to two contexts, as
+    on a GPU, where a prefill costs what reading the weights does.
     """
 
     kind: QuantizationKind
@@ -74,6 +75,7 @@ class Precision:
     packing: tuple[str, ...] = ("qkv",)
     target: Target = "cpu"
     attention: type[np.floating] = np.float32
+    in_pairs: bool = False
 
     def format(self, kind: str) -> MatrixFormat:
         """Of a matrix of a kind, the last part of its name."""
@@ -187,7 +189,8 @@ def _cuda_precision(kind: QuantizationKind) -> Precision:
     usual, tender, packing = formats[kind]
     block = BLOCK if kind.startswith("int4") else None
     table = np.float32 if kind == "float32" else np.float16
-    return Precision(kind, usual, tender, block, "float", table, packing, "cuda", np.float16)
+    half = np.float16
+    return Precision(kind, usual, tender, block, "float", table, packing, "cuda", half, True)
 
 
 def _precision(kind: QuantizationKind, accumulation: Accumulation) -> Precision:

@@ -92,6 +92,8 @@ class TorchMark:
 class TorchContext:
     """One clip, without a cache: whenever logits are wanted, the whole prompt is prefilled."""
 
+    saves_runs = False
+
     def __init__(
         self,
         reference: ReferenceModel,
@@ -135,6 +137,8 @@ class TorchContext:
         """Add one step: `visual` (H*W, D), `residuals` (modules, H*W, D) or None for zero."""
         self._check_room(visual.shape[0])
         self._steps.append(ReferenceStep(visual, residuals, self._grid))
+
+    defer_step = append_step
 
     def append_text(self, tokens: NDArray[np.int64], wanted: bool = True) -> NDArray[np.float32]:
         """Add text tokens; returns the logits after the last one: (vocabulary,).

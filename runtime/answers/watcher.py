@@ -158,7 +158,7 @@ class Watcher:
         try:
             if tail is not None:
                 with watch.stage("prefill"):
-                    held.append(tail)
+                    held.defer(tail)
             yield held
         except NotFiniteError:
             sound = False

@@ -56,6 +56,14 @@ ROWS = "rows"  # (wanted,) int64: the tokens of this run whose logits are wanted
 LAST_POSITION = "last_position"  # (1,) int32: index in the context of the run's last token
 TOTAL_LENGTH = "total_length"  # () int32: tokens in the context after the run
 LOGITS = "logits"  # (wanted, vocabulary)
+# A decoder for CUDA appends to two contexts in one run, so that its weights are read once for both:
+# the tokens of one, then those of the other. What belongs to the other has the names of `beside`.
+PAIR_SIZES = "pair_sizes"  # (2,) int64: the tokens of this run in each
+
+
+def beside(name: str) -> str:
+    """The same tensor of the second context of a run."""
+    return f"beside.{name}"
 
 
 def past_key(layer: int) -> str:
@@ -290,3 +298,9 @@ class Manifest:
     parity: tuple[ParityFigure, ...] = ()
     files: dict[str, FileSpec] = field(default_factory=dict)
     digest: str = ""  # sha256 of the manifest itself, this field left empty
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether its decoder appends to two contexts in one run."""
+        graph = self.graphs.get(DECODER)
+        return graph is not None and any(spec.name == PAIR_SIZES for spec in graph.inputs)

@@ -36,14 +36,17 @@ class ExpectedSignature:
     outputs: Mapping[str, Expected]
 
 
-def expected_signatures(geometry: Geometry) -> dict[str, ExpectedSignature]:
-    """Of every graph of a model of this geometry."""
+def expected_signatures(geometry: Geometry, in_pairs: bool) -> dict[str, ExpectedSignature]:
+    """Of every graph of a model of this geometry.
+
+    `in_pairs`: whether its decoder appends to two contexts in one run.
+    """
     return {
         names.VJEPA: _vjepa(geometry),
         names.SCENE: _scene(geometry),
         names.GAZE: _gaze(geometry),
         names.VISION: _vision(geometry),
-        names.DECODER: _decoder(geometry),
+        names.DECODER: _pair(geometry) if in_pairs else _decoder(geometry),
     }
 
 
@@ -170,3 +173,17 @@ def _decoder(geometry: Geometry) -> ExpectedSignature:
             **{names.present_value(layer): buffer for layer in layers},
         },
     )
+
+
+def _pair(geometry: Geometry) -> ExpectedSignature:
+    """A decoder that appends to two contexts in one run."""
+    alone = _decoder(geometry)
+    shared = (names.ROWS, names.LOGITS)
+    inputs, outputs = (
+        {
+            **side,
+            **{names.beside(name): spec for name, spec in side.items() if name not in shared},
+        }
+        for side in (alone.inputs, alone.outputs)
+    )
+    return ExpectedSignature({**inputs, names.PAIR_SIZES: _int64(2)}, outputs)

@@ -162,7 +162,7 @@ def _prompt(prompt: PromptPieces, vocabulary: int) -> Iterator[str]:
 
 def _graphs(manifest: Manifest) -> Iterator[str]:
     """The tensors of every graph are those of the geometry."""
-    expected = expected_signatures(manifest.geometry)
+    expected = expected_signatures(manifest.geometry, manifest.in_pairs)
     for graph, spec in manifest.graphs.items():
         if graph not in expected:
             yield f"it names a graph {_quoted(graph)}, which no model has"

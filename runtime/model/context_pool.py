@@ -1,7 +1,7 @@
 """The contexts that are being filled: a new one every half window, the oldest closed at a full one.
 
-So an endless stream costs two prefills per step and bounded memory, and every context is exactly
-what a fresh prefill of its steps would be.
+So an endless stream costs two prefills per step, in one run where that is faster, and bounded
+memory, and every context is exactly what a fresh prefill of its steps would be.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ class OpenContext:
     def append(self, step: Step) -> None:
         """Prefill a step."""
         self.context.append_step(step.visual, step.residuals)
+        self.note(step)
+
+    def defer(self, step: Step) -> None:
+        """Append a step that may be prefilled together with the question that follows it."""
+        self.context.defer_step(step.visual, step.residuals)
+        self.note(step)
+
+    def note(self, step: Step) -> None:
+        """The context holds one step more."""
         self.facts.append(StepFact.of(step.plan))
         if self.seen is not None:
             self.seen.append(step.visual)
@@ -71,9 +80,18 @@ class ContextPool:
             self._free.append(closed)
         if self._appended % self._every == 0 or not self._open:
             self._open.append(self.fresh())
-        for context in self._open:
-            context.append(step)
+        if len(self._open) == MOST_CONTEXTS and self._open[0].context.saves_runs:
+            self._append_to_both(step)
+        else:
+            for context in self._open:
+                context.append(step)
         self._appended += 1
+
+    def _append_to_both(self, step: Step) -> None:
+        one, other = self._open
+        one.context.append_step_beside(other.context, step.visual, step.residuals)
+        one.note(step)
+        other.note(step)
 
     @property
     def count(self) -> int:

@@ -81,6 +81,10 @@ class Encoder:
             del self._kept[plan.pair.key]
             raise
 
+    def holds(self, pair: FramePair) -> bool:
+        """Whether this pair of frames is encoded already, so that only gaze may cost time."""
+        return pair.key in self._kept
+
     def encode_apart(self, plan: StepPlan, watch: Stopwatch) -> Step:
         """Encode a step that is not of this stream; what is kept of the stream stays."""
         pair, newest = self._encode(plan.pair, watch), self._newest

@@ -123,10 +123,17 @@ class Capture:
         self._done_until = known
         return work
 
-    def newest(self, now: int) -> StepPlan | None:
-        """The newest pair of frames with the newest gaze, once: None until either is newer."""
+    def newest(
+        self, now: int, wanted: Callable[[StepPlan], bool] = lambda plan: True
+    ) -> StepPlan | None:
+        """The newest pair of frames with the newest gaze, once: None until either is newer.
+
+        What is not `wanted` now may be later.
+        """
         plan = self._planner.tail(now)
         if plan is None or (self._offered is not None and _shows_alike(self._offered, plan)):
+            return None
+        if not wanted(plan):
             return None
         self._offered = plan
         return plan

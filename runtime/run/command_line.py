@@ -114,6 +114,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.error("--serve shows a run in real time, under --protocol causal")
     if options.chose_address and options.no_serve:
         parser.error("--serve and --no-serve: choose one")
+    if options.encode_rate is not None and (options.fast or options.protocol == "released"):
+        parser.error("--encode-rate is of a run in real time, under --protocol causal")
     is_demo = options.device == SYNTHETIC and not (options.fast or options.ask)
     if is_demo and not options.no_serve and not options.chose_address:
         options.serve = SERVED_AT
@@ -268,3 +270,10 @@ def _add_watching(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--window", type=WINDOW, metavar="SECONDS", help="what is remembered")
     group.add_argument("--fps", type=RATE, metavar="RATE", help="frames per second sampled")
+    group.add_argument(
+        "--encode-rate",
+        type=RATE,
+        metavar="HZ",
+        help="newest frames encoded per second at most, before anything waits for them (default: "
+        "all that come, as far as half of the encoder's time suffices)",
+    )

@@ -17,10 +17,11 @@ from runtime.answers.alerts import StandingAlerts
 from runtime.answers.aside import Aside, NothingAside
 from runtime.answers.record import Conditions
 from runtime.answers.watcher import Watcher
+from runtime.model.brake import ANSWERING, BUSY, UNNEEDED, Brake
 from runtime.model.encoder import Encoder
 from runtime.run.capture import Capture
 from runtime.run.reports import Reporter
-from runtime.run.work import Encoded, EncoderQueue
+from runtime.run.work import Encoded, EncoderQueue, QuestionWork
 from runtime.run.workers import Decoding, Encoding
 
 TICK = int(0.005 * NANOSECONDS)  # between two looks at the device
@@ -46,24 +47,25 @@ class LiveLoop:
         conditions: Conditions,
         reporter: Reporter,
         stays: bool,
-        eager: bool,
+        brake: Brake | None,
         on_delivery: Callable[[Delivery, int], None] = lambda delivery, now: None,
         aside: Aside | None = None,
     ) -> None:
         """`stays`: whether to go on when every question is answered, until the device ends.
 
-        `eager`: whether to encode the newest frames with the newest gaze whenever there is time, so
-        that a question finds them encoded. `on_delivery` hears of all that the device delivers, and
-        when (Unix ns). `aside`: what is done when nothing waits for the decoder.
+        `brake`: how often the newest frames are encoded with the newest gaze, so that a question
+        finds them encoded; None encodes what is needed alone. `on_delivery` hears of all that the
+        device delivers, and when (Unix ns). `aside`: what is done when nothing waits for the
+        decoder.
         """
         self._device = device
         self._capture = stages.capture
-        self._encoding = Encoding(stages.encoder, reporter, device.clock)
+        self._encoding = Encoding(stages.encoder, reporter, device.clock, brake or Brake())
         told = conditions, reporter, device.clock, aside or NothingAside()
         self._decoding = Decoding(stages.watcher, alerts, *told)
         self._reporter = reporter
         self._stays = stays
-        self._eager = eager
+        self._brake = brake
         self._on_delivery = on_delivery
         self._inbox = EncoderQueue()
         self._outbox: queue.SimpleQueue[Encoded | None] = queue.SimpleQueue()
@@ -123,17 +125,31 @@ class LiveLoop:
         clock, capture = self._device.clock, self._capture
         now = clock.now()
         delivery = self._device.poll()
-        self._reporter.delivered(delivery)
+        self._reporter.delivered(delivery, self._cause(now))
         for work in capture.take_in(delivery, now):
             self._inbox.put(work)
         self._on_delivery(delivery, now)
-        if self._eager and (newest := capture.newest(now)) is not None:
-            self._inbox.offer(newest)
+        if self._brake is not None:
+            self._offer_newest(self._brake, now)
         self._reporter.tick(now, self._inbox)
         done = capture.is_idle and (delivery.ended or not self._stays or over())
         if not done:
             clock.sleep_until(now + TICK)
         return not done
+
+    def _offer_newest(self, brake: Brake, now: int) -> None:
+        inbox = self._inbox
+        newest = self._capture.newest(now, lambda p: brake.lets_through(p, inbox.newest, now))
+        if newest is not None:
+            inbox.offer(newest)
+            cause = ANSWERING if inbox.is_answering else BUSY
+            self._reporter.offered(newest.pair.newer_at, cause)
+
+    def _cause(self, now: int) -> str:
+        """Why a frame that comes at `now` is passed over, should it be."""
+        if self._brake is None:
+            return UNNEEDED
+        return ANSWERING if self._inbox.is_answering else self._brake.cause(now) or BUSY
 
     def _work_once(self) -> bool:
         """Do one thing that waits; whether there was any."""
@@ -141,8 +157,13 @@ class LiveLoop:
         if taken is None:
             return self._decoding.idle()
         if (encoded := self._encoding.work(taken)) is not None:
-            self._decoding.work(encoded)
+            self._decode(encoded)
         return True
+
+    def _decode(self, encoded: Encoded) -> None:
+        self._decoding.work(encoded)
+        if isinstance(encoded.work, QuestionWork):
+            self._inbox.answered()
 
     def _encode_all(self) -> None:
         while (taken := self._inbox.take(timeout=None)) is not None:
@@ -153,7 +174,7 @@ class LiveLoop:
 
     def _decode_all(self) -> None:
         while (encoded := self._next_encoded()) is not None:
-            self._decoding.work(encoded)
+            self._decode(encoded)
 
     def _next_encoded(self) -> Encoded | None:
         """Wait for it; what is done beside fills the time, one run of a graph after the other."""

@@ -35,41 +35,53 @@ from runtime.stream.steps import Step, StepPlan
 
 SECOND = NANOSECONDS
 RECENT = 512  # frames whose fate may still change
-BUSY = "encoder busy"
-UNNEEDED = "not needed by a step"  # where only what a step or a question needs is encoded
 FRAME_AGE = "frame age when encoded"
 
 
+@dataclass(slots=True)
+class _Frame:
+    """A delivered frame, and why it is passed over if it is."""
+
+    captured_at: int
+    cause: str
+
+
 class FrameLedger:
-    """What became of every delivered frame: encoded, or passed over for a newer one.
+    """What became of every delivered frame: encoded, or passed over for a newer one."""
 
-    `cause`: why one is passed over.
-    """
-
-    def __init__(self, cause: str = BUSY) -> None:
-        self._cause = cause
+    def __init__(self) -> None:
         self.encoded = 0
         self.dropped: Counter[str] = Counter()
-        self._waiting: deque[int] = deque()
-        self._passed: deque[int] = deque(maxlen=RECENT)
+        self._waiting: deque[_Frame] = deque()
+        self._passed: deque[_Frame] = deque(maxlen=RECENT)
 
-    def arrive(self, captured_at: int) -> None:
-        """A frame was delivered."""
-        self._waiting.append(captured_at)
+    def arrive(self, captured_at: int, cause: str) -> None:
+        """A frame was delivered; `cause`: why it is passed over, if it comes to that."""
+        self._waiting.append(_Frame(captured_at, cause))
+
+    def blame(self, captured_at: int, cause: str) -> None:
+        """If the frame is passed over, it is because of this."""
+        for frame in reversed(self._waiting):
+            if frame.captured_at <= captured_at:
+                if frame.captured_at == captured_at:
+                    frame.cause = cause
+                return
 
     def encode(self, captured_at: int) -> None:
         """A frame was encoded: it no longer waits, nor do those before it."""
-        if captured_at in self._passed:  # dropped, then wanted by a step after all
-            self._passed.remove(captured_at)
-            self.dropped[self._cause] -= 1
-            self.encoded += 1
-        while self._waiting and self._waiting[0] <= captured_at:
+        for frame in self._passed:
+            if frame.captured_at == captured_at:  # dropped, then wanted by a step after all
+                self._passed.remove(frame)
+                self.dropped[frame.cause] -= 1
+                self.encoded += 1
+                break
+        while self._waiting and self._waiting[0].captured_at <= captured_at:
             frame = self._waiting.popleft()
-            if frame == captured_at:
+            if frame.captured_at == captured_at:
                 self.encoded += 1
             else:
                 self._passed.append(frame)
-                self.dropped[self._cause] += 1
+                self.dropped[frame.cause] += 1
 
     def close(self) -> None:
         """The run is over: what still waits is not encoded any more."""
@@ -106,32 +118,39 @@ class Reporter:
         conditions: Conditions,
         counts: Callable[[], DeviceCounts],
         gaze: GazeTimeline,
-        eager: bool = True,
         heard: Callable[[], tuple[int, Mapping[str, int]]] | None = None,
     ) -> None:
-        """`eager`: as of the `LiveLoop` that reports. `heard`: how many pieces of sound were
-        listened to, and dropped by cause; None where nobody listens."""
+        """`heard`: how many pieces of sound were listened to, and dropped by cause; None where
+        nobody listens."""
         self._heard = heard
         self._listeners = listeners
         self._conditions = conditions
         self._counts = counts
         self._gaze = gaze
-        self._ledger = FrameLedger(BUSY if eager else UNNEEDED)
+        self._ledger = FrameLedger()
         self._times = StageTimes()
         self._tally = _Tally()
         self._lock = threading.RLock()
 
-    def delivered(self, delivery: Delivery) -> None:
-        """A device delivered samples, and lines about itself."""
+    def delivered(self, delivery: Delivery, cause: str) -> None:
+        """A device delivered samples, and lines about itself.
+
+        `cause`: why its frames are passed over, as far as it is known yet.
+        """
         with self._lock:
             for line in delivery.notices:
                 self._listeners.notice(line)
             for sample in delivery.samples:
                 if isinstance(sample, SceneFrame):
-                    self._ledger.arrive(sample.captured_at)
+                    self._ledger.arrive(sample.captured_at, cause)
                     self._tally.frame_at = sample.captured_at
                 elif isinstance(sample, GazeSample):
                     self._tally.gaze_at = sample.captured_at
+
+    def offered(self, captured_at: int, cause: str) -> None:
+        """The pair whose newer frame was captured then waits for the encoder; see `delivered`."""
+        with self._lock:
+            self._ledger.blame(captured_at, cause)
 
     def encoded(self, captured_at: int) -> None:
         """The pair whose newer frame was captured then (Unix ns) is encoded."""

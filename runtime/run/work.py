@@ -79,8 +79,8 @@ class EncoderQueue:
     """Work in the order it arose, and beside it what is newest to be seen, newest wins.
 
     `dropped_steps` counts steps that gave way to newer ones; `dropped_glances` glances that gave
-    way to a newer one or to a step, at which alerts are judged anyway. Safe to share between
-    threads.
+    way to a newer one or to a step, at which alerts are judged anyway. While a question waits for
+    its answer, what is newest is not handed out. Safe to share between threads.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,7 @@ class EncoderQueue:
         self.dropped_glances = 0
         self._work: deque[Work] = deque()
         self._newest: StepPlan | None = None
+        self._unanswered = 0
         self._changed = threading.Condition()
         self._closed = False
 
@@ -98,12 +99,30 @@ class EncoderQueue:
                 waiting = len(self._work)
                 self._work = deque(w for w in self._work if not isinstance(w, GlanceWork))
                 self.dropped_glances += waiting - len(self._work)
+            else:
+                self._unanswered += 1
             self._work.append(work)
             steps = [waiting for waiting in self._work if isinstance(waiting, StepWork)]
             if len(steps) > MOST_STEPS:
                 self._work.remove(steps[0])
                 self.dropped_steps += 1
             self._changed.notify()
+
+    def answered(self) -> None:
+        """A question that was put here has its answer, or never gets one."""
+        with self._changed:
+            self._unanswered -= 1
+            self._changed.notify()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a question that was put here has no answer yet."""
+        return self._unanswered > 0
+
+    @property
+    def newest(self) -> StepPlan | None:
+        """What was offered and is not taken yet."""
+        return self._newest
 
     def offer(self, newest: StepPlan) -> None:
         """Replace what is newest; what was so before and is not encoded yet is forgotten."""
@@ -117,13 +136,17 @@ class EncoderQueue:
         With `timeout` None it waits until there is something or the queue is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._work or self._newest or self._closed, timeout)
-            if self._closed and not self._work:
-                return None
+            self._changed.wait_for(self._is_ready, timeout)
             if self._work:
                 return self._work.popleft()
+            if self._closed or self.is_answering:
+                return None
             newest, self._newest = self._newest, None
             return newest
+
+    def _is_ready(self) -> bool:
+        has_newest = self._newest is not None and not self.is_answering
+        return bool(self._work) or has_newest or self._closed
 
     def close(self, discard: bool) -> None:
         """Nothing more will come; `discard` drops what waits, but for questions."""

@@ -13,6 +13,7 @@ from runtime.answers.questions import HALTED, Answer
 from runtime.answers.record import Conditions, answer_record
 from runtime.answers.watcher import TAIL_LEFT_OUT, Reply, Watcher
 from runtime.errors import NotFiniteError, QuestionError
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.run.reports import Reporter
 from runtime.run.work import Encoded, GlanceWork, QuestionWork, StandingWork, StepWork, Work
@@ -23,8 +24,9 @@ from runtime.stream.steps import Step, StepFact, StepPlan
 class Encoding:
     """The encoder's thread: plans become encoded steps."""
 
-    def __init__(self, encoder: Encoder, reporter: Reporter, clock: Clock) -> None:
+    def __init__(self, encoder: Encoder, reporter: Reporter, clock: Clock, brake: Brake) -> None:
         self._encoder = encoder
+        self._brake = brake
         self._reporter = reporter
         self._clock = clock
         self._shown: StepFact | None = None
@@ -70,7 +72,11 @@ class Encoding:
         return None
 
     def _encoded(self, plan: StepPlan, watch: Stopwatch) -> Step:
-        step = self._encoder.encode(plan, watch)
+        if self._encoder.holds(plan.pair):
+            step = self._encoder.encode(plan, watch)
+        else:
+            with self._brake.encoding(plan.pair.key, self._clock):
+                step = self._encoder.encode(plan, watch)
         self._reporter.encoded(plan.pair.newer_at)
         return step
 

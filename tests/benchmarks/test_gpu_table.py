@@ -19,6 +19,7 @@ def test_every_stage_has_a_row_and_shares_of_the_peaks(capsys):
         "vision, a pair",
         "residuals of a new gaze",
         "prefill of 16 tokens",
+        "the same into two contexts",
         "time to first token",
         "decode, a token",
     ]

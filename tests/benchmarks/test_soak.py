@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.findings import Finding
 from benchmarks.live_memory import live_memory, slope
-from benchmarks.simulated import SimulatedStream
+from benchmarks.simulated import FRAME_RATE, SimulatedStream
 from benchmarks.soak import (
     INTERVAL,
     OVERLOAD,
@@ -52,7 +52,7 @@ def test_a_minute_keeps_every_bound(bundle):
 
 def test_an_overloaded_machine_drops_frames_and_never_lags(bundle):
     cost = OVERLOAD * INTERVAL
-    run = soak(bundle, 60.0, cost)
+    run = soak(bundle, 60.0, cost, rate=FRAME_RATE)
     for finding in overload_findings(run, cost):
         assert finding.is_met, finding
     assert run.summary.frames.used == pytest.approx(60 * NANOSECONDS / cost, rel=0.1)

@@ -107,7 +107,7 @@ def test_every_graph_runs_without_a_node_on_the_cpu_that_is_not_listed(models):
 
 def test_keys_and_values_stay_on_the_device(models):
     context = models.context(GRID, 64)
-    assert {buffer.place.kind for buffer in context._past.values()} == {"cuda"}
+    assert {buffer.place.kind for buffer in context._buffers.past.values()} == {"cuda"}
 
 
 def test_a_decoder_for_cpus_is_refused_by_onnxruntime_itself():

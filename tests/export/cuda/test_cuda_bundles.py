@@ -101,8 +101,10 @@ def test_types_are_said_by_the_bundle(bundles):
         manifest = Bundle.open(bundles[kind]).manifest
         types = {spec.name: spec.type for spec in manifest.graphs[DECODER].inputs}
         halves = {name for name, type_ in types.items() if type_ == "float16"}
-        past = {name for name in types if name.startswith("past_")}
-        assert halves == past | {"rotary_cos", "rotary_sin"}
+        past = {name for name in types if "past_" in name}
+        tables = {"rotary_cos", "rotary_sin"}
+        assert halves == past | tables | {f"beside.{name}" for name in tables}
+        assert len(past) == 2 * 2 * Bundle.open(MINI).manifest.geometry.decoder.layers
         assert manifest.encoders[VISION] == "bf16"
 
 

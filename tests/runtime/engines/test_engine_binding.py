@@ -100,7 +100,7 @@ def test_the_cache_and_what_feeds_it_are_never_copied(resident_models):
 def test_the_decoder_writes_into_the_buffers_it_was_given(resident_models):
     visual, residuals, grid = encoded(resident_models)
     context = resident_models.context(grid, 80)
-    buffer = context._past[names.past_key(0)]
+    buffer = context._buffers.past[names.past_key(0)]
     before = buffer.numpy()
     context.append_step(visual, residuals)
     after = buffer.numpy()
@@ -120,7 +120,7 @@ def test_a_view_shares_its_memory():
 def test_buffers_have_the_types_of_the_graph(tiny_models):
     context = tiny_models.context((3, 4), 40)
     types = {s.name: s.type for s in tiny_models.bundle.manifest.graphs[names.DECODER].inputs}
-    assert {str(buffer.dtype) for buffer in context._past.values()} == {types["past_key.0"]}
+    assert {str(buffer.dtype) for buffer in context._buffers.past.values()} == {types["past_key.0"]}
 
 
 def test_cuda_where_there_is_none_is_one_clear_line(tiny_models):

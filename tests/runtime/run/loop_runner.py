@@ -11,6 +11,7 @@ from runtime.answers.questions import Question
 from runtime.answers.record import Conditions
 from runtime.answers.session import SessionOptions, gaze_timeline, step_planner
 from runtime.answers.watcher import Watcher
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.run.capture import Capture, DueQuestion
 from runtime.run.console import Screen
@@ -49,6 +50,7 @@ def run_loop(
     questions=(),
     alerts=(),
     eager=True,
+    rate=None,
     cost=None,
     stopped=None,
     over=None,
@@ -72,9 +74,10 @@ def run_loop(
         listeners.subscribe("screen", Screen().hear)
         listeners.subscribe("one more", listener)
         listeners.subscribe("record", recorder.hear)
-        reporter = Reporter(listeners, conditions, device.counts, gaze, eager)
+        reporter = Reporter(listeners, conditions, device.counts, gaze)
         stages, standing = Stages(capture, encoder, watcher), StandingAlerts(alerts)
-        loop = LiveLoop(device, stages, standing, conditions, reporter, stays=True, eager=eager)
+        brake = Brake(rate) if eager else None
+        loop = LiveLoop(device, stages, standing, conditions, reporter, stays=True, brake=brake)
         loop.run(stopped or (lambda: False), over or (lambda: False))
         device.disconnect()
         reporter.close()

@@ -9,6 +9,7 @@ from played_session import answers
 from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.model.brake import BUSY, RATE
 from runtime.run.reports import FrameLedger
 from runtime.run.stage_times import StageTimes
 
@@ -84,7 +85,7 @@ def test_every_sample_is_accounted_for(tiny_models, tmp_path):
 def test_an_overloaded_machine_drops_frames_and_never_lags(tiny_models, tmp_path):
     cost = 330 * MS  # ten times a frame interval
     device = ListedDevice(stream(8))
-    found = run_loop(tiny_models, device, tmp_path / "a", cost=cost)
+    found = run_loop(tiny_models, device, tmp_path / "a", cost=cost, rate=30)  # it never rests
     (summary,) = found["summary"]
     frames = summary["frames"]
     assert frames["received"] == 240
@@ -179,16 +180,26 @@ def test_a_failing_stage_ends_the_run_with_its_error(tiny_models, tmp_path):
 
 def test_a_frame_dropped_and_then_wanted_is_counted_once():
     ledger = FrameLedger()
-    for at in (1, 2, 3):
-        ledger.arrive(at)
+    for at, cause in ((1, BUSY), (2, RATE), (3, RATE)):
+        ledger.arrive(at, cause)
     ledger.encode(3)
-    assert (ledger.encoded, ledger.dropped["encoder busy"]) == (1, 2)
+    assert (ledger.encoded, ledger.dropped) == (1, {BUSY: 1, RATE: 1})
     ledger.encode(2)
     ledger.encode(2)
-    assert (ledger.encoded, ledger.dropped["encoder busy"]) == (2, 1)
-    ledger.arrive(4)
+    assert (ledger.encoded, ledger.dropped) == (2, {BUSY: 1, RATE: 0})
+    ledger.arrive(4, BUSY)
     ledger.close()
     assert ledger.encoded + sum(ledger.dropped.values()) == 4
+
+
+def test_a_frame_is_passed_over_for_the_last_cause_that_kept_it():
+    ledger = FrameLedger()
+    for at in (1, 2, 3):
+        ledger.arrive(at, RATE)
+    ledger.blame(2, BUSY)  # it was let through, and the encoder had no time
+    ledger.blame(7, BUSY)
+    ledger.encode(3)
+    assert (ledger.encoded, ledger.dropped) == (1, {RATE: 1, BUSY: 1})
 
 
 def test_percentiles_of_a_known_series():
