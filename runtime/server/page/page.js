@@ -38,7 +38,7 @@ function hear(message) {
 function record(told) {
   if (told.kind === "second") showSecond(told);
   else if (told.kind === "answer" || told.kind === "alert") add(told);
-  else if (told.kind === "heard") byId("said").textContent = `heard: ${told.text} (${told.taken_as})`;
+  else if (told.kind === "heard") byId("said").textContent = `heard: ${told.text} (${told.taken_as}) `;
   if (told.kind === "alert") navigator.vibrate?.(200);
 }
 
