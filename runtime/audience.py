@@ -74,6 +74,7 @@ class Audience:
             ask,
             look,
             self._listeners.notice,
+            None if self.ears is None else self.ears.push_to_talk,
         )
         if self._server is not None:
             self._listeners.subscribe("server", self._server.hear)

@@ -31,8 +31,11 @@ def open_server(
     ask: Callable[[DueQuestion], None],
     look: Callable[[int], StepPlan | None],
     notice: Callable[[str], None],
+    talk: Callable[[bool], None] | None = None,
 ) -> Server | None:
     """Serve the run and say where; None where an address that nobody chose is taken.
+
+    `talk`: a button to talk goes down or up; None where nobody listens.
 
     Raises RuntimeFault where the address that was chosen can't be served.
     """
@@ -57,6 +60,7 @@ def open_server(
         rate=chosen.rate,
         fixations=chosen.rule if chosen.use_gaze else "gaze off",
         is_random=manifest.provenance.weights == "random",
+        listens=talk is not None,
     )
 
     def count(question: Question) -> int:
@@ -68,7 +72,8 @@ def open_server(
     served = Served(
         manifest.name, live_size(manifest), grid[0] * grid[1], count, count_text, clock.now
     )
-    counter = Counter(ask, asker.check, clock.now, alerts, alerts.rule)
+    hold = talk or (lambda held: None)
+    counter = Counter(ask, asker.check, clock.now, alerts, alerts.rule, hold)
     access = Access.of(address.host, address.is_loopback)
     server = Server(Run(about, counter, served, grid, look), listening, access)
     server.start()

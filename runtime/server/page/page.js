@@ -21,7 +21,10 @@ function connect() {
 
 function hear(message) {
   const does = {
-    about: () => (byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`),
+    about: () => {
+      byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`;
+      byId("talk").hidden = !message.listens;
+    },
     history: () => { byId("history").replaceChildren(); message.records.forEach(add); },
     record: () => record(message.record),
     piece: () => (byId("said").textContent += message.text),
@@ -93,4 +96,10 @@ byId("alert").onsubmit = (event) => {
   event.preventDefault();
   socket.send(JSON.stringify({ do: "alert", text: byId("watch").value, threshold: +byId("threshold").value }));
 };
+const talk = (held) => socket.send(JSON.stringify({ do: "talk", held }));
+byId("talk").onpointerdown = ({ pointerId }) => { byId("talk").setPointerCapture(pointerId); talk(true); };
+byId("talk").onlostpointercapture = () => talk(false);
+byId("talk").onkeydown = ({ key, repeat }) => { if (key === " " && !repeat) talk(true); };
+byId("talk").onkeyup = ({ key }) => { if (key === " ") talk(false); };
+byId("talk").onblur = () => talk(false);
 connect();
