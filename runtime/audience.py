@@ -80,6 +80,7 @@ class Audience:
             look,
             self._listeners.notice,
             self._diary_page(),
+            None if self.ears is None else self.ears.push_to_talk,
         )
         if self._server is not None:
             self._listeners.subscribe("server", self._server.hear)

@@ -26,7 +26,8 @@ class Counter:
     """What the server may ask of a run; every function may be called from any thread.
 
     `ask` takes a question; `check` raises QuestionError for one that can't be asked; `now` is the
-    clock of the device, Unix ns.
+    clock of the device, Unix ns. `talk`: from now on what is said is for the glasses, or is judged
+    by its words again.
     """
 
     ask: Callable[[DueQuestion], None]
@@ -34,6 +35,7 @@ class Counter:
     now: Callable[[], int]
     alerts: StandingAlerts
     rule: AlertRule
+    talk: Callable[[bool], None] = lambda held: None
 
 
 class Desk:
@@ -43,6 +45,7 @@ class Desk:
         self._counter = counter
         self._hub = hub
         self._closed = False
+        self._talking: set[object] = set()
 
     async def ask(
         self,
@@ -81,6 +84,13 @@ class Desk:
             if not waiting.done():
                 waiting.set_exception(Busy("the run is over"))
         self._hub.answers.clear()
+
+    def talk(self, page: object, held: bool) -> None:
+        """A page's button to talk goes down or up; it is down as long as one of them is."""
+        was_held = bool(self._talking)
+        self._talking = self._talking | {page} if held else self._talking - {page}
+        if bool(self._talking) != was_held:
+            self._counter.talk(held)
 
     def add_alert(self, text: str, threshold: float | None) -> None:
         """Let an alert stand. Raises QuestionError, or Busy where too many do."""

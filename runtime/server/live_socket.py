@@ -1,7 +1,8 @@
 """`GET /live`: the page's WebSocket. Pictures go out as binary messages, all else as JSON.
 
 What a page says: {"do": "ask", "id", "text", "options", "compares"}, {"do": "withdraw", "id"},
-{"do": "alert", "text", "threshold"}, {"do": "silence", "text"}.
+{"do": "alert", "text", "threshold"}, {"do": "silence", "text"}, {"do": "talk", "held"}: a button
+goes down or up, and what is said meanwhile is for the glasses.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ MOST_ASKED = 8  # questions of one page at a time
 class Said(msgspec.Struct, forbid_unknown_fields=True):
     """What a page says."""
 
-    do: Literal["ask", "withdraw", "alert", "silence"]
+    do: Literal["ask", "withdraw", "alert", "silence", "talk"]
     id: int = 0
     text: str = ""
     options: list[str] = []
     compares: bool = False
     threshold: float | None = None
+    held: bool = False
 
 
 class LiveSocket:
@@ -65,6 +67,7 @@ class LiveSocket:
         finally:
             self._places.give_back()
             self._hub.detach(outlet)
+            self._desk.talk(outlet, held=False)
             for task in (*asked.values(), *((sending,) if sending else ())):
                 task.cancel()
         return page
@@ -94,6 +97,8 @@ class LiveSocket:
                     asked[number].cancel()
             elif said.do == "alert":
                 self._desk.add_alert(said.text, said.threshold)
+            elif said.do == "talk":
+                self._desk.talk(outlet, said.held)
             else:
                 self._desk.remove_alert(said.text)
         except (msgspec.MsgspecError, QuestionError, Busy, RecursionError) as error:

@@ -36,10 +36,12 @@ def open_server(
     look: Callable[[int], StepPlan | None],
     notice: Callable[[str], None],
     diary: Sequence[web.RouteDef] = (),
+    talk: Callable[[bool], None] | None = None,
 ) -> Server | None:
     """Serve the run and say where; None where an address that nobody chose is taken.
 
-    `diary`: where it is fetched, empty where none is kept.
+    `diary`: where it is fetched, empty where none is kept. `talk`: a button to talk goes down or
+    up; None where nobody listens.
     Raises RuntimeFault where the address that was chosen can't be served.
     """
     address = Address.parse(options.serve)
@@ -66,6 +68,7 @@ def open_server(
         starts_at=_milliseconds(info.starts_at),
         ends_at=_milliseconds(info.ends_at),
         has_diary=bool(diary),
+        listens=talk is not None,
     )
 
     def count(question: Question) -> int:
@@ -77,7 +80,8 @@ def open_server(
     served = Served(
         manifest.name, live_size(manifest), grid[0] * grid[1], count, count_text, device.clock.now
     )
-    counter = Counter(ask, asker.check, device.clock.now, alerts, alerts.rule)
+    hold = talk or (lambda held: None)
+    counter = Counter(ask, asker.check, device.clock.now, alerts, alerts.rule, hold)
     identity = None if options.tls is None else told_identity(options.tls, address)
     access = Access.of(address.host, address.is_loopback, secure=identity is not None)
     beside = handed(identity, access, address)

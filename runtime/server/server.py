@@ -42,6 +42,7 @@ class About:
     rate: float
     fixations: str
     is_random: bool
+    listens: bool
     starts_at: float | None = None
     ends_at: float | None = None
     has_diary: bool = False

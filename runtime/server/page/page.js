@@ -32,6 +32,7 @@ function hear(message) {
       byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`;
       setSpan(message);
       if (message.has_diary) follow();
+      byId("talk").hidden = !message.listens;
     },
     history: () => { byId("history").replaceChildren(); message.records.forEach(add); },
     record: () => record(message.record),
@@ -49,7 +50,7 @@ function hear(message) {
 
 function record(told) {
   if (told.kind === "second") showSecond(told);
-  else if (told.kind === "heard") byId("said").textContent = `heard: ${told.text} (${told.taken_as})`;
+  else if (told.kind === "heard") byId("said").textContent = `heard: ${told.text} (${told.taken_as}) `;
   else if (told.kind !== "summary") add(told);
   if (told.kind === "alert") alarm(told);
 }
@@ -88,4 +89,10 @@ byId("alert").onsubmit = (event) => {
   event.preventDefault();
   say({ do: "alert", text: byId("watch").value, threshold: +byId("threshold").value });
 };
+const talk = (held) => socket.send(JSON.stringify({ do: "talk", held }));
+byId("talk").onpointerdown = ({ pointerId }) => { byId("talk").setPointerCapture(pointerId); talk(true); };
+byId("talk").onlostpointercapture = () => talk(false);
+byId("talk").onkeydown = ({ key, repeat }) => { if (key === " " && !repeat) talk(true); };
+byId("talk").onkeyup = ({ key }) => { if (key === " ") talk(false); };
+byId("talk").onblur = () => talk(false);
 connect();

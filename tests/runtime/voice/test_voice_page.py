@@ -4,6 +4,8 @@ import asyncio
 import json
 from dataclasses import replace
 
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from written_records import answer
 
 from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
@@ -11,7 +13,9 @@ from runtime.answers.heard import HeardFact, HeardRecord, PointedAt
 from runtime.answers.listeners import AlertsChanged
 from runtime.server.desk import Counter, Desk
 from runtime.server.hub import Hub
+from runtime.server.live_socket import LiveSocket
 from runtime.server.outlet import Outlet
+from runtime.server.security import Places
 
 HEARD = HeardFact("What is this?", 10, 20, (PointedAt("this", 18, 0.25, 0.5, 11, None),))
 
@@ -63,3 +67,28 @@ def test_a_request_ends_what_it_names_and_all_where_it_names_nothing():
     assert [alert.text for alert in alerts] == texts[1:2]
     alerts.remove_about("Stop telling me.")
     assert not alerts
+
+
+def test_a_button_on_the_page_is_a_key_to_talk_and_goes_up_when_the_page_leaves():
+    held = []
+
+    async def visit():
+        hub = Hub(lambda: 30, (4, 4))
+        desk = Desk(Counter(None, None, None, ALERTS, ALERTS.rule, held.append), hub)
+        app = web.Application()
+        app.router.add_get("/live", LiveSocket(hub, desk, Places(2), {"listens": True}).serve)
+        async with TestClient(TestServer(app)) as client:
+            one, other = await client.ws_connect("/live"), await client.ws_connect("/live")
+            assert (await one.receive_json())["listens"]
+            for page, down in ((one, True), (one, True), (other, True), (one, False)):
+                await page.send_json({"do": "talk", "held": down})
+                await page.send_json({"do": "alert", "text": ""})  # refused: so it was heard
+                while (await page.receive_json())["type"] != "refused":
+                    pass
+            assert held == [True]  # the other page holds its own
+            await other.close()
+            while hub.clients > 1:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(visit(), 20))
+    assert held == [True, False]

@@ -20,6 +20,7 @@ from devices.neon.timing import ClockOffset
 from devices.neon.wire import RtpPacket, SenderReport
 from runtime.answers.heard import HeardRecord
 from runtime.voice.ears import Ears, Reactions
+from runtime.voice.understanding import meaning
 
 START, SECOND = 1_700_000_000 * 10**9, 10**9
 HERE = Path(__file__).parent
@@ -90,15 +91,16 @@ def test_eight_questions_at_8_khz(speaker, recognizer, tmp_path, name, lost, noi
 
 
 def test_ten_minutes_of_talk_to_others(speaker, recognizer, tmp_path):
-    sound, _ = in_turn(speaker, CHATTER, 1.0, 1.2)
+    sound, _ = in_turn(speaker, CHATTER, 1.0, 1.9)
     write_wav(tmp_path / "talk.wav", sound)
     track = load_sound(tmp_path / "talk.wav")
     found = heard_from(track, recognizer)
     taken = [record for record in found if record.taken_as != "nothing"]
     print(f"{track.length / SECOND / 60:.1f} min, {len(found)} heard: {[r.text for r in taken]}")
-    assert track.length > 600 * SECOND / 1.5 and len(found) > 0.8 * len(CHATTER)
+    assert track.length > 600 * SECOND
+    assert len(found) > 0.8 * len(CHATTER)
     assert len(taken) <= 1
-    assert all("gaze" not in record.text.lower()[:12] for record in found)  # so none with a wake
+    assert all(meaning(record.text, "gaze").taken_as == "nothing" for record in found)
 
 
 def test_its_own_answers_in_the_microphone_are_no_question(speaker, recognizer, tmp_path):
