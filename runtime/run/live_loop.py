@@ -20,7 +20,7 @@ from runtime.answers.watcher import Watcher
 from runtime.model.encoder import Encoder
 from runtime.run.capture import Capture
 from runtime.run.reports import Reporter
-from runtime.run.work import Encoded, EncoderQueue
+from runtime.run.work import Encoded, EncoderQueue, QuestionWork
 from runtime.run.workers import Decoding, Encoding
 
 TICK = int(0.005 * NANOSECONDS)  # between two looks at the device
@@ -141,8 +141,13 @@ class LiveLoop:
         if taken is None:
             return self._decoding.idle()
         if (encoded := self._encoding.work(taken)) is not None:
-            self._decoding.work(encoded)
+            self._decode(encoded)
         return True
+
+    def _decode(self, encoded: Encoded) -> None:
+        self._decoding.work(encoded)
+        if isinstance(encoded.work, QuestionWork):
+            self._inbox.answered()
 
     def _encode_all(self) -> None:
         while (taken := self._inbox.take(timeout=None)) is not None:
@@ -153,11 +158,14 @@ class LiveLoop:
 
     def _decode_all(self) -> None:
         while (encoded := self._next_encoded()) is not None:
-            self._decoding.work(encoded)
+            self._decode(encoded)
 
     def _next_encoded(self) -> Encoded | None:
-        """Wait for it; what is done beside fills the time, one run of a graph after the other."""
-        while self._outbox.empty() and self._decoding.idle():
+        """Wait for it; what is done beside fills the time, one run of a graph after the other.
+
+        None is begun while a question is on its way here: it may be encoded before that is over.
+        """
+        while self._outbox.empty() and not self._inbox.is_answering and self._decoding.idle():
             pass
         return self._outbox.get()
 

@@ -76,6 +76,7 @@ class EncoderQueue:
         self.dropped_glances = 0
         self._work: deque[Work] = deque()
         self._newest: StepPlan | None = None
+        self._unanswered = 0
         self._changed = threading.Condition()
         self._closed = False
 
@@ -86,12 +87,25 @@ class EncoderQueue:
                 waiting = len(self._work)
                 self._work = deque(w for w in self._work if not isinstance(w, GlanceWork))
                 self.dropped_glances += waiting - len(self._work)
+            else:
+                self._unanswered += 1
             self._work.append(work)
             steps = [waiting for waiting in self._work if isinstance(waiting, StepWork)]
             if len(steps) > MOST_STEPS:
                 self._work.remove(steps[0])
                 self.dropped_steps += 1
             self._changed.notify()
+
+    def answered(self) -> None:
+        """A question that was put here has its answer, or never gets one."""
+        with self._changed:
+            self._unanswered -= 1
+            self._changed.notify()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a question that was put here has no answer yet."""
+        return self._unanswered > 0
 
     def offer(self, newest: StepPlan) -> None:
         """Replace what is newest; what was so before and is not encoded yet is forgotten."""
