@@ -177,8 +177,11 @@ class LiveLoop:
             self._decode(encoded)
 
     def _next_encoded(self) -> Encoded | None:
-        """Wait for it; what is done beside fills the time, one run of a graph after the other."""
-        while self._outbox.empty() and self._decoding.idle():
+        """Wait for it; what is done beside fills the time, one run of a graph after the other.
+
+        None is begun while a question is on its way here: it may be encoded before that is over.
+        """
+        while self._outbox.empty() and not self._inbox.is_answering and self._decoding.idle():
             pass
         return self._outbox.get()
 

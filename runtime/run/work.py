@@ -99,8 +99,7 @@ class EncoderQueue:
                 waiting = len(self._work)
                 self._work = deque(w for w in self._work if not isinstance(w, GlanceWork))
                 self.dropped_glances += waiting - len(self._work)
-            else:
-                self._unanswered += 1
+            self._unanswered += isinstance(work, QuestionWork)
             self._work.append(work)
             steps = [waiting for waiting in self._work if isinstance(waiting, StepWork)]
             if len(steps) > MOST_STEPS:

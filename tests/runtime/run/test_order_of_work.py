@@ -1,5 +1,8 @@
 """Which work comes first, which gives way, and that no piece of it leaves a trace on the next."""
 
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 from loop_runner import CHOICE, run_loop
 from stand_in import MS, SECOND, START, ListedDevice, stream
@@ -9,6 +12,7 @@ from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.model.encoder import Encoder
 from runtime.model.models import Scene
 from runtime.run.capture import Capture, DueQuestion
+from runtime.run.live_loop import LiveLoop, Stages
 from runtime.run.work import EncoderQueue, GlanceWork, QuestionWork, StepWork
 from runtime.stopwatch import Stopwatch
 from runtime.stream.fixation_rules import VelocityRule
@@ -37,6 +41,35 @@ def test_of_what_is_newest_only_the_newest_is_seen():
     queue.offer(older)
     queue.offer(newer)
     assert queue.take(0.0) is newer and queue.take(0.0) is None
+
+
+class Idler:
+    """Always has something to do beside, and notes when it was let."""
+
+    def __init__(self, outbox):
+        self.outbox, self.turns = outbox, 0
+
+    def work(self):
+        self.turns += 1
+        if self.turns == 3:
+            self.outbox.put("what comes next")
+        return True
+
+
+def test_nothing_is_begun_beside_while_a_question_is_on_its_way_to_the_decoder():
+    outside = SimpleNamespace(clock=None, asker=None)
+    stages = Stages(None, None, outside)
+    loop = LiveLoop(outside, stages, [], None, None, stays=True, eager=True)
+    idler = Idler(loop._outbox)
+    loop._decoding._aside = idler
+    assert loop._next_encoded() == "what comes next" and idler.turns == 3
+    question = QuestionWork(CHOICE, 1, None)
+    loop._inbox.put(question)
+    threading.Timer(0.1, loop._outbox.put, [question]).start()
+    assert loop._next_encoded() is question and idler.turns == 3
+    loop._inbox.answered()
+    idler.turns = 0
+    assert loop._next_encoded() == "what comes next"
 
 
 def captured(due):
