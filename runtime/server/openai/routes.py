@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,30 +86,50 @@ class Completions:
         self, request: web.Request, asked: Wanted, reply: Reply
     ) -> web.StreamResponse:
         """The answer as server-sent events. Its status is known once there is something to say."""
+        response: web.StreamResponse | None = None
+        said = ""
+        async with aclosing(self._answering(asked)) as answering:
+            async for piece in answering:
+                if isinstance(piece, str):
+                    first, response = response is None, response or await _events(request)
+                    said += piece
+                    await _send(response, reply.piece(piece, first))
+                elif piece.answer is None and response is None:
+                    return api_error(503, piece.note or "there is no answer")
+                else:
+                    response = response or await _events(request)
+                    await self._end(response, asked, reply, piece, said)
+        assert response is not None
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _end(
+        self,
+        response: web.StreamResponse,
+        asked: Wanted,
+        reply: Reply,
+        record: AnswerRecord,
+        said: str,
+    ) -> None:
+        """What follows the pieces of a stream."""
+        if record.answer is None:
+            await _send(response, {"error": {"message": record.note, "type": "server_error"}})
+            return
+        if not said:
+            await _send(response, reply.piece("", first=True))
+        await _send(response, reply.last(record, said))
+        if asked.counts_usage:
+            await _send(response, reply.counted(self._usage(asked, record)))
+
+    async def _answering(self, asked: Wanted) -> AsyncIterator[str | AnswerRecord]:
+        """Pieces of text as they are generated, then the record. Raises what `_ask` does."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         answer = asyncio.create_task(self._ask(asked, pieces.put_nowait))
         answer.add_done_callback(lambda done: pieces.put_nowait(None))
-        response: web.StreamResponse | None = None
-        said = ""
         try:
             while (piece := await pieces.get()) is not None:
-                first, response = response is None, response or await _events(request)
-                said += piece
-                await _send(response, reply.piece(piece, first))
-            record = await answer
-            if record.answer is None and response is None:
-                return api_error(503, record.note or "there is no answer")
-            response = response or await _events(request)
-            if record.answer is None:
-                await _send(response, {"error": {"message": record.note, "type": "server_error"}})
-            else:
-                if not said:
-                    await _send(response, reply.piece("", first=True))
-                await _send(response, reply.last(record, said))
-                if asked.counts_usage:
-                    await _send(response, reply.counted(self._usage(asked, record)))
-            await response.write(b"data: [DONE]\n\n")
-            return response
+                yield piece
+            yield await answer
         finally:
             answer.cancel()  # whoever has left frees the decoder
 
