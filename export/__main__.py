@@ -13,7 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devices import numbers
 from devices.parser import Parser, complain
+from devices.printable import printable
 from runtime.bundle.manifest import Accumulation, Injection, ParityFigure, Settings
+from runtime.bundle.soundness import LONGEST_NAME, MOST_LIVE_SIDE, MOST_NEW_TOKENS
 from runtime.engines.gpu import find_gpu
 from runtime.errors import RuntimeFault
 from runtime.run.command_line import WINDOW
@@ -78,7 +80,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     live.add_argument("--window", type=WINDOW, default=30.0, metavar="S", help="seconds remembered")
     live.add_argument("--min-open", type=numbers.number(0, 60), default=0.1, metavar="S")
-    live.add_argument("--max-new-tokens", type=numbers.whole(1), default=64, metavar="N")
+    live.add_argument(
+        "--max-new-tokens", type=numbers.whole(1, MOST_NEW_TOKENS), default=64, metavar="N"
+    )
     live.add_argument(
         "--fixations", choices=("adaptive", "dispersion", "velocity", "device"), default=None
     )
@@ -98,6 +102,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     for option, text in (("--out", str(options.out)), ("--name", options.name or "")):
         if any(category(character) in ("Cc", "Cs") for character in text):
             parser.error(f"{option} {text!r}: give a name that can be printed")
+    name = options.name or options.out.resolve().name
+    if printable(name, LONGEST_NAME) != name:
+        parser.error(
+            f"a bundle can't be called {printable(repr(name), 60)}: give --name a line of text of "
+            f"at most {LONGEST_NAME} characters, without spaces in a row or at its ends"
+        )
     if options.random and any((*trained, options.vjepa_pixels, options.layers)):
         parser.error(
             "--random draws its own weights: leave out --qwen, --vjepa, --gaze, --vjepa-pixels "
@@ -216,8 +226,11 @@ def _settings(options: argparse.Namespace) -> Settings:
         height, width = (int(side) for side in grid.lower().split("x"))
     except ValueError:
         height = width = 0
-    if height < 1 or width < 1:
-        raise RuntimeFault(f"--live-grid {grid}: give height x width in tokens, such as 9x12")
+    if not (1 <= height <= MOST_LIVE_SIDE and 1 <= width <= MOST_LIVE_SIDE):
+        raise RuntimeFault(
+            f"--live-grid {printable(grid, 40)}: give height x width in tokens, such as 9x12, "
+            f"each at most {MOST_LIVE_SIDE}"
+        )
     return Settings(
         live_height=height,
         live_width=width,

@@ -31,6 +31,7 @@ from export.graphs.vision import VisionEmitter
 from export.graphs.weights import DecoderWeights, RoundedWeights
 from export.journal import Journal
 from export.modules.vjepa import VJepaEncoder
+from export.parity import cut_down
 from export.parity.comparison import compare_by_layers, compare_whole
 from export.parity.reading.oracle import Oracle, OurReading
 from runtime.bundle import manifest as names
@@ -49,7 +50,6 @@ from runtime.bundle.verification import file_spec
 
 Share = Callable[[float], None]  # of a part that is done, from 0 to 1
 Progress = Callable[[str, float], None]
-TABLES = (names.EMBEDDINGS_FILE, names.TOKENIZER_FILE)
 TOOLS = ("torch", "transformers", "peft", "onnx", "onnxscript", "onnxruntime", "tokenizers")
 
 
@@ -73,7 +73,7 @@ class BundleBuilder:
         self._name = name
         self._settings = settings
         self._linears = linears
-        inspection.check_place(folder, checkpoints.qwen, checkpoints.files(), _written())
+        inspection.check_place(folder, checkpoints.qwen, checkpoints.files(), files.bundle_files())
         inspection.check_fetched(checkpoints.qwen)
         self._qwen = QwenCheckpoint.open(checkpoints.qwen)
         self._vjepa: VJepaEncoder = load_vjepa(checkpoints.vjepa, checkpoints.vjepa_pixels)
@@ -99,6 +99,8 @@ class BundleBuilder:
         )
         self._pruned = last if last in layers else None
         self._encoders = encoder_types(linears.precision.target)
+        plan = name, self._geometry(), settings, self._prompt, self._positions
+        inspection.check_plan(folder, *plan)
 
     @property
     def injection(self) -> Injection:
@@ -113,7 +115,8 @@ class BundleBuilder:
         needed = inspection.needed_bytes(
             self._qwen, self._vjepa, self._gaze, len(self._kept), self._linears
         )
-        inspection.check_room(self._folder, needed, _written())
+        needed += cut_down.written_bytes(self._qwen.decoder)
+        inspection.check_room(self._folder, needed, files.bundle_files())
         inspection.check_numbers(
             self._qwen,
             self._weights,
@@ -131,14 +134,14 @@ class BundleBuilder:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / names.MANIFEST_FILE).unlink(missing_ok=True)
-        self._journal.begin(_written())
+        self._journal.begin(files.bundle_files())
         done = 0.0
         for part, written, share, write in (
-            ("V-JEPA", _graph_files(names.VJEPA), 0.10, self._write_vjepa),
-            ("resampler", _graph_files(names.SCENE, names.GAZE), 0.05, self._write_resampler),
-            ("vision tower", _graph_files(names.VISION), 0.10, self._write_vision),
-            ("decoder", _graph_files(names.DECODER), 0.65, self._write_decoder),
-            ("embeddings and tokenizer", TABLES, 0.10, self._write_embeddings),
+            ("V-JEPA", files.graph_files(names.VJEPA), 0.10, self._write_vjepa),
+            ("resampler", files.graph_files(names.SCENE, names.GAZE), 0.05, self._write_resampler),
+            ("vision tower", files.graph_files(names.VISION), 0.10, self._write_vision),
+            ("decoder", files.graph_files(names.DECODER), 0.65, self._write_decoder),
+            ("embeddings and tokenizer", files.TABLES, 0.10, self._write_embeddings),
         ):
             progress(part, done)
             with self._journal.part(part, written) as missing:
@@ -229,7 +232,7 @@ class BundleBuilder:
                 f"{self._folder}: {strange[0].graph}, {strange[0].case}: the comparison with "
                 "PyTorch ended in NaN or infinity: values overflow on the way, so it is no bundle"
             )
-        specs = {name: file_spec(self._folder / name) for name in sorted(_written())}
+        specs = {name: file_spec(self._folder / name) for name in sorted(files.bundle_files())}
         manifest = replace(self._unsigned(), parity=parity, files=specs)
         path = self._folder / names.MANIFEST_FILE
         with files.named(path):
@@ -288,12 +291,3 @@ class BundleBuilder:
         hashes["gaze"] = sha256(self._sources.gaze)
         tools = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
         return Provenance(hashes, tools, self._sources.weights, self._gaze.injection)
-
-
-def _graph_files(*graphs: str) -> tuple[str, ...]:
-    return tuple(name for graph in graphs for name in (f"{graph}.onnx", f"{graph}.onnx.data"))
-
-
-def _written() -> frozenset[str]:
-    """The names of all files that the manifest vouches for."""
-    return frozenset((*_graph_files(*names.GRAPHS), *TABLES))

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from runtime.bundle import manifest as names
+
 PARTIAL = ".writing"  # how the name of a file ends that is being written
+TABLES = (names.EMBEDDINGS_FILE, names.TOKENIZER_FILE)
 
 
 @contextmanager
@@ -60,3 +63,13 @@ def sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def graph_files(*graphs: str) -> tuple[str, ...]:
+    """The files of some of a bundle's graphs."""
+    return tuple(name for graph in graphs for name in (f"{graph}.onnx", f"{graph}.onnx.data"))
+
+
+def bundle_files() -> frozenset[str]:
+    """The names of all files that the manifest vouches for."""
+    return frozenset((*graph_files(*names.GRAPHS), *TABLES))

@@ -21,7 +21,9 @@ from export.checkpoints.qwen import VISION, QwenCheckpoint
 from export.graphs.quantization import Linears
 from export.graphs.weights import DecoderWeights
 from export.modules.vjepa import VJepaEncoder
+from runtime.bundle.manifest import Geometry, PositionRule, PromptPieces, Settings
 from runtime.bundle.opening import read_tokenizer
+from runtime.bundle.soundness import plan_complaints
 
 READ_AS_THEY_ARE = ("*.json", "*.safetensors", "*.txt", "*.jinja")  # of a Qwen2.5-VL folder
 GRAPH_BYTES = 1 << 20  # of the graph files, their weights aside
@@ -39,6 +41,19 @@ def check_place(folder: Path, qwen: Path, files: Iterable[Path], written: Iterab
     for path in files:
         if path.resolve() in places:
             raise CheckpointError(f"{path}: the bundle would take its place: give another --out")
+
+
+def check_plan(
+    folder: Path,
+    name: str,
+    geometry: Geometry,
+    settings: Settings,
+    prompt: PromptPieces,
+    positions: PositionRule,
+) -> None:
+    """Whoever opens the bundle will find it sound, as far as is known before it is written."""
+    for complaint in plan_complaints(name, geometry, settings, prompt, positions):
+        raise CheckpointError(f"{folder}: nobody could open the bundle: {complaint}")
 
 
 def check_fetched(qwen: Path) -> None:
@@ -129,7 +144,7 @@ def _check_range(name: str, tensor: Tensor, file: Path, linears: Linears) -> Non
 def needed_bytes(
     qwen: QwenCheckpoint, encoder: VJepaEncoder, gaze: GazeCheckpoint, kept: int, linears: Linears
 ) -> int:
-    """What a bundle takes; `kept`: how many modules of the resampler."""
+    """What a bundle takes on the disk; `kept`: how many modules of the resampler."""
     decoder, resampler = qwen.decoder, gaze.resampler
     # The output matrix is stored even where it is the embeddings.
     stored = {**decoder.shapes(), "lm_head.weight": (decoder.vocabulary, decoder.width)}

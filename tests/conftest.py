@@ -10,6 +10,13 @@ ROOT = Path(__file__).parents[1]
 def pytest_addoption(parser):
     parser.addoption("--arm64", metavar="DIR", help="an emulated ARM64, made by .ci/arm64 DIR")
     parser.addoption("--axe", metavar="DIR", help="axe-core, made by .ci/axe DIR")
+    parser.addoption(
+        "--times-as-many",
+        type=int,
+        default=1,
+        metavar="N",
+        help="damaged inputs for the parsers of files: 50 makes a million for each",
+    )
     parser.addoption("--gpu", metavar="DIR", help="a software GPU, made by .ci/gpu DIR")
 
 
@@ -17,6 +24,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("realtime"):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+@pytest.fixture(scope="session")
+def times_as_many(pytestconfig):
+    """How many times its usual number of damaged inputs a parser is given."""
+    return pytestconfig.getoption("times_as_many")
 
 
 @pytest.fixture(scope="session", autouse=True)

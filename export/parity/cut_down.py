@@ -7,6 +7,7 @@ transformers' own model of so many layers, filled from the files that transforme
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,12 @@ class CutDownCase:
     before: tuple[int, ...]
     steps: tuple[ReferenceStep, ...]
     features: NDArray[np.float32]
+
+
+def written_bytes(geometry: DecoderGeometry) -> int:
+    """What the folder of the first layers takes on the disk while it is compared."""
+    shapes = _cut_geometry(geometry, min(HEAD_ROWS, geometry.vocabulary)).shapes()
+    return 4 * sum(math.prod(shape) for name, shape in shapes.items() if name != EMBEDDINGS)
 
 
 def cut_down_case(models: Models, reference: ReferenceModel, case: GraphCase) -> CutDownCase:
@@ -136,7 +143,7 @@ def _our_logits(
     folder = bundle.folder / FOLDER
     folder.mkdir(exist_ok=True)
     try:
-        size = replace(geometry, layers=LAYERS, vocabulary=len(wanted), tied=False)
+        size = _cut_geometry(geometry, len(wanted))
         cut = _CutWeights(weights, torch.from_numpy(wanted))
         path = DecoderEmitter(cut, size, (INJECTED,), linears("float32")).emit(folder)
         # As stored: a copy laid out for speed would double the memory.
@@ -176,6 +183,11 @@ def _our_step(
         return theirs.visual.numpy(), theirs.residuals.numpy()
     scene = models.scene(case.features, step, clip.steps, clip.grid)
     return models.visual(clip.pair(step)), models.residuals(scene, encoding)[:1]
+
+
+def _cut_geometry(geometry: DecoderGeometry, rows: int) -> DecoderGeometry:
+    """The first layers, with `rows` of the head."""
+    return replace(geometry, layers=LAYERS, vocabulary=rows, tied=False)
 
 
 def _cut_manifest(bundle: Bundle, vocabulary: int) -> Manifest:

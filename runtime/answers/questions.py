@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from devices.samples import KnownQuestion
+from runtime.answers.spelling import Spelling
 from runtime.bundle.manifest import PromptPieces
 from runtime.bundle.opening import Bundle
 from runtime.errors import QuestionError
@@ -26,7 +27,6 @@ HALTED = "the run was ended before the answer was complete"
 WITHDRAWN = "whoever asked has left before the answer was complete"
 QUESTION_TOKENS = 512  # room for a question's text in every context
 QUESTION_CHARACTERS = 64 * QUESTION_TOKENS  # more are not even brought to tokens
-INCOMPLETE = "\ufffd"  # how a character decodes of which a part is still to come
 LETTERS = "ABCDEFGH"
 
 
@@ -183,26 +183,18 @@ class Asker:
         watch: Stopwatch,
         on_text: Callable[[str], None],
     ) -> Answer:
-        chosen: list[int] = []
-        shown, first_at = "", watch.elapsed_ms
-        while len(chosen) < self._most_tokens:
+        spelling, first_at = Spelling(self._tokenizer, on_text), watch.elapsed_ms
+        for _ in range(self._most_tokens):
             token = int(logits.argmax())
             if token in self._prompt.stop:
                 break
-            chosen.append(token)
-            text = self._tokenizer.decode(chosen)
-            if not text.endswith(INCOMPLETE):
-                on_text(text[len(shown) :])
-                shown = text
+            spelling.add(token)
             if context.room == 0:
                 break
             self._go_on(question)
             with watch.stage("decode"):
                 logits = context.append_text(np.array([token], np.int64))
-        text = self._tokenizer.decode(chosen)
-        if text != shown:
-            on_text(text[len(shown) :])
-        return Answer(text, None, first_at)
+        return Answer(spelling.end(), None, first_at)
 
     def _go_on(self, question: Question) -> None:
         if self._halted:

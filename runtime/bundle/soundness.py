@@ -8,7 +8,13 @@ from pathlib import Path
 
 from devices.printable import printable
 from runtime.bundle import manifest as names
-from runtime.bundle.manifest import Geometry, Manifest, PromptPieces, Settings
+from runtime.bundle.manifest import (
+    Geometry,
+    Manifest,
+    PositionRule,
+    PromptPieces,
+    Settings,
+)
 from runtime.bundle.signatures import Signature, expected_signatures, misfit
 from runtime.errors import BundleError
 
@@ -49,17 +55,29 @@ def check_soundness(path: Path, manifest: Manifest) -> None:
         raise BundleError(f"{path}: {complaint}: export the bundle again")
 
 
-def _complaints(manifest: Manifest) -> Iterator[str]:
-    if printable(manifest.name, LONGEST_NAME) != manifest.name:
-        yield f"its name is no line of text of {LONGEST_NAME} characters"
-    yield from _files(manifest)
-    yield from _sizes(manifest.geometry)
-    yield from _fits(manifest.geometry)
-    yield from _settings(manifest.settings)
-    yield from _prompt(manifest.prompt, manifest.geometry.decoder.vocabulary)
-    positions = manifest.positions
+def plan_complaints(
+    name: str,
+    geometry: Geometry,
+    settings: Settings,
+    prompt: PromptPieces,
+    positions: PositionRule,
+) -> Iterator[str]:
+    """What can't be in that part of a manifest that is known before any file is written."""
+    if not name or printable(name, LONGEST_NAME) != name:
+        yield f"its name is no line of text of at most {LONGEST_NAME} characters"
+    yield from _sizes(geometry)
+    yield from _fits(geometry)
+    yield from _settings(settings)
+    yield from _prompt(prompt, geometry.decoder.vocabulary)
     for what in ("tokens_per_second", "seconds_per_step"):
         yield from _within(f"positions.{what}", getattr(positions, what), 0, 1e6, above=True)
+
+
+def _complaints(manifest: Manifest) -> Iterator[str]:
+    yield from plan_complaints(
+        manifest.name, manifest.geometry, manifest.settings, manifest.prompt, manifest.positions
+    )
+    yield from _files(manifest)
     yield from _graphs(manifest)
 
 

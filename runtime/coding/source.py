@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from devices.recording.centres import closed_fixations
 from devices.recording.description import RecordingDescription
 from devices.recording.formats import opened, recordings
 from devices.recording.playback import RecordingDevice
+from devices.recording.said import read_said
 from devices.recording.streamgaze import find_fixations
 from devices.recording.trackers.cloud import FIXATION_TABLE
 from devices.samples import Fixation
@@ -130,7 +130,7 @@ def _recording_id(read: RecordingDescription) -> str | None:
     """What the phone called the recording."""
     file = read.video.files[0].path.parent / "info.json"
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))["recording_id"]
+        known = read_said(file)["recording_id"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return known if isinstance(known, str) and known else None

@@ -72,6 +72,14 @@ def test_random_checkpoints_lie_beside_a_folder_of_any_spelling(built, tmp_path,
         ["--random", "tiny", "--out", "a\udcffb"],
         ["--random", "tiny", "--out", "a\nb"],
         ["--random", "tiny", "--out", "a", "--name", "a\x1b[2J"],
+        # What the bundle's manifest may not hold, and nobody would find out but at its opening:
+        ["--random", "tiny", "--out", "a", "--name", "a" * 201],
+        ["--random", "tiny", "--out", "a" * 201],
+        ["--random", "tiny", "--out", "a", "--name", "a  b"],
+        ["--random", "tiny", "--out", "a", "--name", " a"],
+        ["--random", "tiny", "--out", "a", "--name", "a\u202eb"],
+        ["--random", "tiny", "--out", "a", "--max-new-tokens", str(2**20 + 1)],
+        ["--random", "tiny", "--out", "a", "--window", "3601"],
         ["--random", "tiny", "--out", "a", "--layers", "1,3,5,7"],
         *(
             ["--qwen", "q", "--vjepa", "v", "--gaze", "g", "--out", "a", f"--layers={layers}"]
@@ -86,3 +94,11 @@ def test_what_can_not_be_a_name_or_layers_is_refused(built, tmp_path, capsys, ar
     errors = capsys.readouterr().err
     assert errors.startswith("error: ") and errors.count("\n") == 1
     assert not list((tmp_path / "place").iterdir())
+
+
+@pytest.mark.parametrize("grid", ["1025x3", "3x1025", "0x3", "3", "x", "3x4x5", "9" * 5000 + "x3"])
+def test_a_grid_that_no_bundle_may_have_is_refused(built, tmp_path, capsys, grid):
+    assert main(["--random", "tiny", "--out", "a", "--live-grid", grid]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: --live-grid ") and errors.count("\n") == 1
+    assert len(errors) < 200 and not list((tmp_path / "place").iterdir())

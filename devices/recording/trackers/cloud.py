@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from devices.recording.description import (
     tracked_gaze,
     whole_spans,
 )
+from devices.recording.said import read_said
 from devices.recording.tables import Column, Rows, read_rows
 from devices.recording.tally import Tally
 from devices.recording.trackers.scene import scene_of
@@ -125,9 +125,7 @@ def count_rounded(rows: Rows, name: str, tally: Tally) -> None:
 def _focal(file: Path) -> float | None:
     """Focal length of the scene camera in pixels, as the export has it."""
     try:
-        matrix: NDArray[np.float64] = np.array(
-            json.loads(file.read_text(encoding="utf-8"))["camera_matrix"], np.float64
-        )
+        matrix: NDArray[np.float64] = np.array(read_said(file)["camera_matrix"], np.float64)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     usable = matrix.shape == (3, 3) and bool(np.isfinite(matrix).all()) and matrix[0, 0] > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +22,7 @@ from devices.recording.description import (
     tracked_gaze,
     whole_spans,
 )
+from devices.recording.said import read_said
 from devices.recording.tables import Column
 from devices.recording.tally import Tally
 from devices.recording.trackers.cloud import counted_rows
@@ -41,6 +41,7 @@ GAZE_DATA, FIXATION_DATA, BLINK_DATA = "gaze.pldata", "fixations.pldata", "blink
 OLD_DATA = "pupil_data"
 GAZE_TABLE, FIXATION_TABLE, BLINK_TABLE = "gaze_positions.csv", "fixations.csv", "blinks.csv"
 MOST_SECONDS = 2.0**32
+MOST_OFFSET = 2**62  # ns: with it, MOST_SECONDS still have room in 64 bits
 HIGHEST = 4  # folders from an export up to its recording
 SECONDS = NANOSECONDS
 MILLISECONDS = NANOSECONDS // 1000
@@ -177,14 +178,17 @@ def _clock(path: Path) -> PupilClock:
     file = path / INFO if (path / INFO).is_file() else path / OLD_INFO
     try:
         if file.name == INFO:
-            said = json.loads(file.read_text(encoding="utf-8"))
+            said = read_said(file)
             system, synced = said["start_time_system_s"], said["start_time_synced_s"]
         else:
             with file.open(newline="", encoding="utf-8") as table:
                 said = dict(row[:2] for row in csv.reader(table) if len(row) > 1)
             system, synced = said["Start Time (System)"], said["Start Time (Synced)"]
         # Exactly: a float has no room for nanoseconds since 1970.
-        return PupilClock(round((Fraction(system) - Fraction(synced)) * NANOSECONDS))
+        offset = round((Fraction(system) - Fraction(synced)) * NANOSECONDS)
+        if abs(offset) > MOST_OFFSET:
+            raise ValueError(f"{offset} ns")
+        return PupilClock(offset)
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise DeviceError(
             f"{file}: it does not say when the recording began: copy the recording again"
@@ -221,7 +225,8 @@ def _fixations(
     grown: dict[object, Datum] = {}
     first: dict[object, Datum] = {}
     for number, datum in enumerate(data):
-        key = datum.get("id", ("without", number))
+        said = datum.get("id")
+        key = said if isinstance(said, int | str) else ("without", number)
         grown[key] = datum
         first.setdefault(key, datum)
     tally.expect("fixations", len(grown) - len(data))
@@ -285,6 +290,6 @@ def _focal(file: Path) -> float | None:
         said = msgpack.unpackb(file.read_bytes(), strict_map_key=False)
         (camera,) = (said[key] for key in said if str(key).startswith("("))
         focal = float(camera["camera_matrix"][0][0])
-    except (ImportError, OSError, ValueError, TypeError, KeyError, IndexError):
+    except (ImportError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError):
         return None
     return focal if focal > 0 else None

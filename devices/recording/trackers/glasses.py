@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from devices.recording.description import (
     RecordingDescription,
     tracked_gaze,
 )
+from devices.recording.said import read_said
 from devices.recording.tables import Column, read_rows
 from devices.recording.tally import Tally
 from devices.recording.trackers.cloud import counted_rows
@@ -103,7 +103,7 @@ def _by_frame(
 def _info(file: Path) -> dict[str, object]:
     """What the recording says of itself; nothing where it says nothing that can be read."""
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        info = read_said(file)
     except (OSError, ValueError):
         return {}
     return info if isinstance(info, dict) else {}

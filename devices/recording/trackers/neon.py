@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from devices.recording.description import (
     tracked_gaze,
     whole_spans,
 )
+from devices.recording.said import read_said
 from devices.recording.tally import Tally
 from devices.recording.trackers.scene import Scene, scene_of
 from devices.recording.trackers.sensor_files import (
@@ -134,10 +134,10 @@ def gaze_offset(path: Path) -> NDArray[np.float64]:
     none = np.zeros(2)
     file = path / "info.json"
     try:
-        info = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        info = read_said(file) if file.is_file() else {}
         version = [int(number) for number in re.findall(r"\d+", info["app_version"])[:3]]
         offset = np.array(info["gaze_offset"], np.float64)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return none
     is_usable = offset.shape == (2,) and bool(np.isfinite(offset).all())
     return offset if is_usable and () < tuple(version) < FIRST_WITH_OFFSET else none
@@ -192,10 +192,11 @@ def _fixations(path: Path, video: VideoTrack, tally: Tally) -> tuple[Fixation, .
     events = read_events(path, "fixations", FIXATION, noun, tally)
     found = events[events["event_type"] == IS_FIXATION]
     tally.expect(noun, found.size - events.size)  # the others are saccades
-    first, mean = (
-        np.stack([found[f"{place}_x"], found[f"{place}_y"]], axis=1).astype(np.float64)
-        for place in ("start_gaze", "mean_gaze")
-    )
+    with np.errstate(invalid="ignore"):  # of a NaN that signals, too, nothing more is made
+        first, mean = (
+            np.stack([found[f"{place}_x"], found[f"{place}_y"]], axis=1).astype(np.float64)
+            for place in ("start_gaze", "mean_gaze")
+        )
     starts, ends = found["start_timestamp_ns"], found["end_timestamp_ns"]
     spans = whole_spans(noun, starts, ends, tally, first, mean)
     return tracked_fixations(spans, first, mean + gaze_offset(path), video)

@@ -9,8 +9,6 @@ from typing import Any
 from devices.device import DeviceError
 from devices.recording.tally import Tally
 
-PACKED = 13  # the extension type under which a datum holds another
-
 Datum = Mapping[str, Any]
 
 
@@ -50,8 +48,8 @@ def _records(path: Path) -> Iterator[object]:
             "pip install 'gazeqwen-edge[core]'"
         ) from error
 
-    def inner(code: int, packed: bytes) -> object:
-        return msgpack.unpackb(packed, ext_hook=inner) if code == PACKED else None
+    def left_packed(code: int, packed: bytes) -> None:
+        """What a datum was computed from is packed in it; nobody asks, and it may have no end."""
 
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -67,6 +65,6 @@ def _records(path: Path) -> Iterator[object]:
                 raise _CutOff from error
             try:
                 _, packed = record
-                yield msgpack.unpackb(packed, ext_hook=inner)
+                yield msgpack.unpackb(packed, ext_hook=left_packed)
             except (ValueError, TypeError, msgpack.UnpackException):
                 yield None

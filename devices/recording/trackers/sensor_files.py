@@ -115,15 +115,23 @@ def _kind(folder: Path, sensor: str, usual: np.dtype) -> np.dtype:
         return usual
     try:
         kind = np.dtype(ast.literal_eval(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, SyntaxError) as error:
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise DeviceError(f"{path}: it is no type of values: copy the recording again") from error
-    missing = set(usual.names or ()) - set(kind.names or ())
+    missing = {name for name in usual.names or () if not _stands_for(kind, usual, name)}
     if missing:
         raise DeviceError(
             f"{path}: it names no {', '.join(sorted(missing))}: the recording is of a format that "
             "is not known here"
         )
     return kind.newbyteorder("<")
+
+
+def _stands_for(kind: np.dtype, usual: np.dtype, name: str) -> bool:
+    """Whether a field of `kind` holds one number of the sort that `usual` has there."""
+    if kind.hasobject or name not in (kind.names or ()):
+        return False
+    field = kind[name]
+    return field.kind == usual[name].kind and 0 < field.itemsize <= 8
 
 
 def _whole(path: Path, kind: np.dtype) -> bytes:

@@ -61,19 +61,21 @@ def parse(task):
 
 
 @pytest.mark.parametrize("task", SOUND, ids=lambda task: task.short)
-def test_damaged_task_files(task):
+def test_damaged_task_files(task, times_as_many):
+    count = CASES // 2 * times_as_many
     draws, content = random.Random(15), compact(SOUND[task])
     assert parse(task)(content)
-    taken, refused = attack(parse(task), (damaged(draws, content) for _ in range(CASES // 2)))
-    assert taken + refused == CASES // 2 and min(taken, refused) > 100
+    taken, refused = attack(parse(task), (damaged(draws, content) for _ in range(count)))
+    assert taken + refused == count and min(taken, refused) > 100
 
 
 @pytest.mark.parametrize("task", SOUND, ids=lambda task: task.short)
-def test_task_files_of_nonsense(task):
+def test_task_files_of_nonsense(task, times_as_many):
+    count = CASES // 2 * times_as_many
     draws = random.Random(16)
-    cases = (compact(mutated(draws, mutated(draws, SOUND[task]))) for _ in range(CASES // 2))
+    cases = (compact(mutated(draws, mutated(draws, SOUND[task]))) for _ in range(count))
     taken, refused = attack(parse(task), cases)
-    assert taken + refused == CASES // 2 and min(taken, refused) > 100
+    assert taken + refused == count and min(taken, refused) > 100
 
 
 @pytest.mark.parametrize(
@@ -157,19 +159,21 @@ def parse_fixations(path):
     return took
 
 
-def test_damaged_fixation_files(memory_file):
+def test_damaged_fixation_files(memory_file, times_as_many):
+    count = CASES * times_as_many
     draws, content = random.Random(15), table([HEADER, *ROWS])
     took = parse_fixations(memory_file)
     assert took(content)
-    taken, refused = attack(took, (damaged(draws, content) for _ in range(CASES)))
-    assert taken + refused == CASES and min(taken, refused) > 100
+    taken, refused = attack(took, (damaged(draws, content) for _ in range(count)))
+    assert taken + refused == count and min(taken, refused) > 100
 
 
-def test_fixation_files_of_nonsense(memory_file):
+def test_fixation_files_of_nonsense(memory_file, times_as_many):
+    count = CASES * times_as_many
     draws = random.Random(16)
-    cases = (table(mutated_rows(draws)) for _ in range(CASES))
+    cases = (table(mutated_rows(draws)) for _ in range(count))
     taken, refused = attack(parse_fixations(memory_file), cases)
-    assert taken + refused == CASES and min(taken, refused) > 100
+    assert taken + refused == count and min(taken, refused) > 100
 
 
 def mutated_rows(draws):

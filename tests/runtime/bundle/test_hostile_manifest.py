@@ -43,11 +43,12 @@ def parse(content):
     return True
 
 
-def test_damaged_bytes(sound):
+def test_damaged_bytes(sound, times_as_many):
+    count = CASES * times_as_many
     draws, content = random.Random(15), compact(sound)
     assert parse(content)
-    taken, refused = attack(parse, (damaged(draws, content) for _ in range(CASES)))
-    assert taken + refused == CASES and refused > 0.95 * CASES
+    taken, refused = attack(parse, (damaged(draws, content) for _ in range(count)))
+    assert taken + refused == count and refused > 0.95 * count
 
 
 def signed(value):
@@ -59,7 +60,8 @@ def signed(value):
         return content
 
 
-def test_nonsense_that_is_signed(sound):
+def test_nonsense_that_is_signed(sound, times_as_many):
+    count = CASES * times_as_many
     draws = random.Random(16)
     reached = 0
 
@@ -72,9 +74,9 @@ def test_nonsense_that_is_signed(sound):
             pass
         return parse(content)
 
-    taken, refused = attack(judged, (signed(mutated(draws, sound)) for _ in range(CASES)))
-    assert taken + refused == CASES
-    assert reached > 0.1 * CASES and refused > 0.5 * CASES  # beyond what a type says
+    taken, refused = attack(judged, (signed(mutated(draws, sound)) for _ in range(count)))
+    assert taken + refused == count
+    assert reached > 0.1 * count and refused > 0.5 * count  # beyond what a type says
 
 
 def test_what_is_taken_is_small_enough_to_run(sound):
