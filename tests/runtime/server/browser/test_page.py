@@ -184,6 +184,14 @@ def test_what_gaze_did_is_laid_over_the_picture(page, keys):
     keys(" ")
 
 
+def test_a_step_of_which_no_picture_is_kept_is_no_fault(page):
+    gone = """const image = new Image(); image.onerror = () => arguments[0](true);
+        image.src = "/steps/1.jpg";"""
+    assert complaints(page.browser) == []
+    assert page.browser.execute_async_script(gone)
+    assert complaints(page.browser) == []
+
+
 def test_text_is_only_ever_text(page, keys):
     marked = "<img src=x onerror='window.felt=null'>"
     keys.walk_to("question")
