@@ -103,19 +103,28 @@ class Hub:
         while True:
             await self._to_draw.wait()
             self._to_draw.clear()
-            while self._to_keep:
-                self.steps.keep(await asyncio.to_thread(kept_step, self._to_keep.popleft().step))
-            self._keeping = False
-            sight, self._sight = self._sight, None
-            if sight is not None:
-                message = await asyncio.to_thread(picture_message, sight, self._now())
-                for outlet in self._watchers():
-                    outlet.show(message)
-            heat, self._heat = self._heat, None
-            if heat is not None and self._watching:
-                message = await asyncio.to_thread(heat_message, heat, self._grid)
-                for outlet in self._watchers() if message else ():
-                    outlet.put(message)
+            try:
+                await self._draw_once()
+            except Exception as error:  # one that can't be drawn costs no other
+                self.dropped["failed"] += 1
+                if self.dropped["failed"] == 1:
+                    line = f"a picture can't be drawn: {type(error).__name__}: {error}"
+                    self.say({"type": "notice", "line": line})
+
+    async def _draw_once(self) -> None:
+        while self._to_keep:
+            self.steps.keep(await asyncio.to_thread(kept_step, self._to_keep.popleft().step))
+        self._keeping = False
+        sight, self._sight = self._sight, None
+        if sight is not None:
+            message = await asyncio.to_thread(picture_message, sight, self._now())
+            for outlet in self._watchers():
+                outlet.show(message)
+        heat, self._heat = self._heat, None
+        if heat is not None and self._watching:
+            message = await asyncio.to_thread(heat_message, heat, self._grid)
+            for outlet in self._watchers() if message else ():
+                outlet.put(message)
 
     async def kept(self, frame_at: int) -> KeptStep | None:
         """The step whose frame was captured then (Unix ns), as soon as those that wait are kept."""
