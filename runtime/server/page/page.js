@@ -47,7 +47,7 @@ function hear(message) {
 
 function record(told) {
   if (told.kind === "second") showSecond(told);
-  else if (told.kind !== "summary") add(told);
+  else if (told.kind === "answer" || told.kind === "alert") add(told);
   if (told.kind === "alert") alarm(told);
 }
 
