@@ -1,4 +1,5 @@
 // The page: one WebSocket, and what its messages do.
+import "./awake.js";
 import { alarm, plot, showAlerts } from "./alerts.js";
 import { isLive, setSpan } from "./past.js";
 import { add } from "./records.js";

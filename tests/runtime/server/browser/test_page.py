@@ -154,6 +154,15 @@ def test_an_alert_is_added_heard_and_removed_by_keyboard(page, keys):
     keys(" ")
 
 
+def test_the_screen_is_kept_on_as_long_as_it_is_wanted(page, keys):
+    assert page.script("return window.awake") == []
+    keys.walk_to("awake")
+    keys(" ")
+    until(lambda: page.script("return window.awake") == ["screen"])
+    keys(" ")
+    until(lambda: page.script("return window.awake") == [])
+
+
 def test_one_looks_back_and_returns(page, keys):
     until(
         lambda: (
