@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_addoption(parser):
     parser.addoption("--arm64", metavar="DIR", help="an emulated ARM64, made by .ci/arm64 DIR")
+    parser.addoption("--axe", metavar="DIR", help="axe-core, made by .ci/axe DIR")
     parser.addoption(
         "--times-as-many",
         type=int,
@@ -16,7 +17,6 @@ def pytest_addoption(parser):
         metavar="N",
         help="damaged inputs for the parsers of files: 50 makes a million for each",
     )
-    parser.addoption("--axe", metavar="DIR", help="axe-core, made by .ci/axe DIR")
     parser.addoption("--gpu", metavar="DIR", help="a software GPU, made by .ci/gpu DIR")
     parser.addoption("--spoken", action="store_true", help="also what is really spoken: minutes")
 

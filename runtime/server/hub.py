@@ -21,10 +21,11 @@ from runtime.answers.questions import Ticket
 from runtime.answers.record import AlertRecord, AnswerRecord, Record, SecondRecord
 from runtime.server.outlet import Outlet
 from runtime.server.sight import Sight, picture_message
-from runtime.server.steps import KeptSteps, heat_message, kept_step
+from runtime.server.steps import KeptStep, KeptSteps, heat_message, kept_step
 
 MOST_NEWS = 4096
 MOST_HISTORY = 2000
+PATIENCE = 2.0  # seconds that one waits for a step to be kept
 BUSY_STEPS = 8  # that wait to be kept, or a picture to be drawn, at a time
 
 
@@ -54,6 +55,7 @@ class Hub:
         self._sight: Sight | None = None
         self._heat: Seen | None = None
         self._to_keep: deque[Seen] = deque(maxlen=BUSY_STEPS)
+        self._keeping = False  # whether steps wait to be kept, or one is just drawn
         self._to_draw = asyncio.Event()
 
     def hear(self, news: News) -> None:
@@ -102,18 +104,37 @@ class Hub:
         while True:
             await self._to_draw.wait()
             self._to_draw.clear()
-            while self._to_keep:
-                self.steps.keep(await asyncio.to_thread(kept_step, self._to_keep.popleft().step))
-            sight, self._sight = self._sight, None
-            if sight is not None:
-                message = await asyncio.to_thread(picture_message, sight, self._now())
-                for outlet in self._watchers():
-                    outlet.show(message)
-            heat, self._heat = self._heat, None
-            if heat is not None and self._watching:
-                message = await asyncio.to_thread(heat_message, heat, self._grid)
-                for outlet in self._watchers() if message else ():
-                    outlet.put(message)
+            try:
+                await self._draw_once()
+            except Exception as error:  # one that can't be drawn costs no other
+                self.dropped["failed"] += 1
+                if self.dropped["failed"] == 1:
+                    line = f"a picture can't be drawn: {type(error).__name__}: {error}"
+                    self.say({"type": "notice", "line": line})
+
+    async def _draw_once(self) -> None:
+        while self._to_keep:
+            self.steps.keep(await asyncio.to_thread(kept_step, self._to_keep.popleft().step))
+        self._keeping = False
+        sight, self._sight = self._sight, None
+        if sight is not None:
+            message = await asyncio.to_thread(picture_message, sight, self._now())
+            for outlet in self._watchers():
+                outlet.show(message)
+        heat, self._heat = self._heat, None
+        if heat is not None and self._watching:
+            message = await asyncio.to_thread(heat_message, heat, self._grid)
+            for outlet in self._watchers() if message else ():
+                outlet.put(message)
+
+    async def kept(self, frame_at: int) -> KeptStep | None:
+        """The step whose frame was captured then (Unix ns), as soon as those that wait are kept."""
+        end = self._loop.time() + PATIENCE
+        while (step := self.steps.find(frame_at)) is None and self._keeping:
+            if self._loop.time() > end:
+                break
+            await asyncio.sleep(0.02)
+        return step
 
     def _watchers(self) -> list[Outlet]:
         return [outlet for outlet in self._outlets if outlet.wants_pictures]
@@ -133,6 +154,7 @@ class Hub:
                 self._heat = news if news.unlooked is not None else self._heat
                 if news.counts:
                     self._to_keep.append(news)
+                    self._keeping = True
                 self._to_draw.set()
             case Judgement():
                 told = {"alert": news.alert, "probability": news.probability}

@@ -99,10 +99,11 @@ class Fetched:
         return web.json_response(self._hub.steps.listed())
 
     async def thumbnail(self, request: web.Request) -> web.Response:
-        """What a step showed."""
+        """What a step showed; 204, no error, where no picture of it is kept (any more)."""
         told = request.match_info["frame_at"]
-        is_number = told.isascii() and told.isdecimal() and len(told) < 20
-        step = self._hub.steps.find(int(told)) if is_number else None
-        if step is None:
+        if not (told.isascii() and told.isdecimal() and len(told) < 20):
             raise web.HTTPNotFound
+        step = await self._hub.kept(int(told))
+        if step is None:
+            return web.Response(status=204)
         return web.Response(body=step.picture, content_type="image/jpeg")

@@ -87,6 +87,11 @@ def wanted(body: bytes) -> Wanted:
         asked = msgspec.json.decode(body, type=Body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body can't be read: {error}") from error
+    return understood(asked)
+
+
+def understood(asked: Body) -> Wanted:
+    """What a request asks for. Raises BadRequest."""
     if asked.n not in (None, 1):
         raise BadRequest("there is one answer to a question: n is 1", "n")
     said = [message for message in asked.messages if message.role == "user"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from runtime.server.desk import Busy, Desk
 from runtime.server.openai.pictures import picture_step
 from runtime.server.openai.replies import Reply
 from runtime.server.openai.requests import BadRequest, Wanted, wanted
+from runtime.server.openai.responses import Event, Response, wanted_response
 from runtime.server.security import api_error
 
 
@@ -49,6 +51,7 @@ class Completions:
             web.get("/v1/models", self.models),
             web.get("/v1/models/{name}", self.model),
             web.post("/v1/chat/completions", self.complete),
+            web.post("/v1/responses", self.respond),
         ]
 
     async def models(self, request: web.Request) -> web.Response:
@@ -81,34 +84,84 @@ class Completions:
             return api_error(503, record.note or "there is no answer")
         return web.json_response(reply.whole(record, self._usage(asked, record)))
 
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """The same in OpenAI's newer form."""
+        body = await request.read()
+        try:
+            asked = await asyncio.to_thread(wanted_response, body)
+        except BadRequest as error:
+            return api_error(400, str(error), error.parameter)
+        reply = Response(asked, self._served.model, self._served.now() // 1_000_000_000)
+        sent, said = Numbered(request), ""
+        try:
+            async with aclosing(self._answering(asked)) as answering:
+                async for piece in answering:
+                    if isinstance(piece, str):
+                        if asked.stream:
+                            await sent.send(*(() if said else reply.first()), reply.piece(piece))
+                        said += piece
+                    elif piece.answer is None:
+                        return await sent.fail(piece.note or "there is no answer")
+                    elif not asked.stream:
+                        return web.json_response(reply.whole(piece, self._usage(asked, piece)))
+                    else:
+                        last = reply.last(piece, said, self._usage(asked, piece))
+                        await sent.send(*(() if said else reply.first()), *last)
+        except QuestionError as error:
+            return await sent.fail(str(error), 400)
+        except Busy as error:
+            return await sent.fail(str(error), 429)
+        assert sent.response is not None
+        return sent.response
+
     async def _streamed(
         self, request: web.Request, asked: Wanted, reply: Reply
     ) -> web.StreamResponse:
         """The answer as server-sent events. Its status is known once there is something to say."""
+        response: web.StreamResponse | None = None
+        said = ""
+        async with aclosing(self._answering(asked)) as answering:
+            async for piece in answering:
+                if isinstance(piece, str):
+                    first, response = response is None, response or await _events(request)
+                    said += piece
+                    await _send(response, reply.piece(piece, first))
+                elif piece.answer is None and response is None:
+                    return api_error(503, piece.note or "there is no answer")
+                else:
+                    response = response or await _events(request)
+                    await self._end(response, asked, reply, piece, said)
+        assert response is not None
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _end(
+        self,
+        response: web.StreamResponse,
+        asked: Wanted,
+        reply: Reply,
+        record: AnswerRecord,
+        said: str,
+    ) -> None:
+        """What follows the pieces of a stream."""
+        if record.answer is None:
+            await _send(response, {"error": {"message": record.note, "type": "server_error"}})
+            return
+        if not said:
+            await _send(response, reply.piece("", first=True))
+        await _send(response, reply.last(record, said))
+        if asked.counts_usage:
+            await _send(response, reply.counted(self._usage(asked, record)))
+
+    async def _answering(self, asked: Wanted) -> AsyncIterator[str | AnswerRecord]:
+        """Pieces of text as they are generated, then the record. Raises what `_ask` does."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         answer = asyncio.create_task(self._ask(asked, pieces.put_nowait))
         answer.add_done_callback(lambda done: pieces.put_nowait(None))
-        response: web.StreamResponse | None = None
-        said = ""
         try:
             while (piece := await pieces.get()) is not None:
-                first, response = response is None, response or await _events(request)
-                said += piece
-                await _send(response, reply.piece(piece, first))
-            record = await answer
-            if record.answer is None and response is None:
-                return api_error(503, record.note or "there is no answer")
-            response = response or await _events(request)
-            if record.answer is None:
-                await _send(response, {"error": {"message": record.note, "type": "server_error"}})
-            else:
-                if not said:
-                    await _send(response, reply.piece("", first=True))
-                await _send(response, reply.last(record, said))
-                if asked.counts_usage:
-                    await _send(response, reply.counted(self._usage(asked, record)))
-            await response.write(b"data: [DONE]\n\n")
-            return response
+                yield piece
+            yield await answer
         finally:
             answer.cancel()  # whoever has left frees the decoder
 
@@ -140,6 +193,30 @@ class Completions:
             "created": self._began,
             "owned_by": "gazeqwen-edge",
         }
+
+
+class Numbered:
+    """A stream of events with running numbers, which begins with the first of them."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.response: web.StreamResponse | None = None
+        self._request, self._number = request, 0
+
+    async def send(self, *events: Event) -> None:
+        """Send events, each behind its kind."""
+        self.response = self.response or await _events(self._request)
+        for event in events:
+            numbered = {**event, "sequence_number": self._number}
+            self._number += 1
+            await self.response.write(f"event: {event['type']}\n".encode())
+            await _send(self.response, numbered)
+
+    async def fail(self, reason: str, status: int = 503) -> web.StreamResponse:
+        """There is no answer: a status of HTTP where nothing was sent yet, else an event."""
+        if self.response is None:
+            return api_error(status, reason)
+        await self.send({"type": "error", "code": "server_error", "message": reason, "param": None})
+        return self.response
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,5 @@
 // The page: one WebSocket, and what its messages do.
+import "./awake.js";
 import { alarm, plot, showAlerts } from "./alerts.js";
 import { isLive, setSpan } from "./past.js";
 import { add } from "./records.js";
@@ -51,7 +52,7 @@ function hear(message) {
 function record(told) {
   if (told.kind === "second") showSecond(told);
   else if (told.kind === "heard") byId("said").textContent = `heard: ${told.text} (${told.taken_as}) `;
-  else if (told.kind !== "summary") add(told);
+  else if (told.kind === "answer" || told.kind === "alert") add(told);
   if (told.kind === "alert") alarm(told);
 }
 

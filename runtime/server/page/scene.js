@@ -39,9 +39,9 @@ export function drawPast(image, fixations) {
 }
 
 function drawHeat(width, height) {
-  const [low, high] = [Math.min(...heat.values), Math.max(...heat.values)];
+  const high = Math.max(...heat.values);
   heat.values.forEach((value, index) => {
-    const share = high > low ? (value - low) / (high - low) : 0;
+    const share = high > 0 ? value / high : 0;
     const [row, column] = [Math.floor(index / heat.columns), index % heat.columns];
     const [w, h] = [width / heat.columns, height / heat.rows];
     context.fillStyle = `rgba(255, 60, 0, ${0.6 * share})`;

@@ -98,3 +98,13 @@ def test_a_field_of_view_is_two_angles(capsys):
             parse_arguments(["--field", text])
         assert caught.value.code == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["--fast --tls auto", "--no-serve --tls auto", "--ask ? --tls a b"]
+)
+def test_tls_without_a_server_is_one_clear_line(line, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(line.split())
+    assert caught.value.code == 2
+    assert "--tls belongs to --serve" in capsys.readouterr().err

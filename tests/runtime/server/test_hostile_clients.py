@@ -51,6 +51,13 @@ def test_a_body_of_a_gigabyte_is_refused_unread(run):
     assert status(run[0], **asked, Content_Length=str(1 << 30)) == 413
 
 
+def test_a_body_of_unknown_length_is_refused_where_it_becomes_too_large(run):
+    pieces = (b" " * (1 << 20) for _ in range(17))
+    connection = http.client.HTTPConnection("127.0.0.1", run[0], timeout=20)
+    connection.request("POST", "/v1/chat/completions", pieces, encode_chunked=True)
+    assert connection.getresponse().status == 413
+
+
 @pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b"\xff\xfe", b'{"messages": 3}'])
 def test_broken_json_is_refused(run, body):
     assert status(run[0], "POST", "/v1/chat/completions", body) == 400

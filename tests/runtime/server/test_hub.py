@@ -56,3 +56,30 @@ def test_pages_are_told_how_the_device_is_doing(condition, told):
     assert [tuple(message[name] for name in names) for message in found] == [told] * (
         told is not None
     )
+
+
+def test_a_picture_that_can_not_be_drawn_costs_no_other(monkeypatch):
+    drawn = iter([ValueError("odd"), b"a picture"])
+
+    def draw(sight, sent_at):
+        found = next(drawn)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr("runtime.server.hub.picture_message", draw)
+
+    async def two():
+        hub = Hub(lambda: 0, (1, 1))
+        page = Outlet(wants_pictures=True)
+        hub.attach(page)
+        task = asyncio.create_task(hub.draw())
+        hub.show("one")
+        messages, picture = await asyncio.wait_for(page.take(), 5)
+        assert picture is None
+        hub.show("two")
+        _, picture = await asyncio.wait_for(page.take(), 5)
+        task.cancel()
+        return [json.loads(message)["line"] for message in messages], picture
+
+    assert asyncio.run(two()) == (["a picture can't be drawn: ValueError: odd"], b"a picture")

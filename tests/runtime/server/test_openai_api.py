@@ -92,6 +92,49 @@ def test_gaze_on_a_picture_is_what_the_answer_rests_on(client):
     assert len(facts["steps"]) == 1
 
 
+def test_the_newer_form_says_the_same(client):
+    response = client.responses.create(model="mini", input=ASKED)
+    facts = response.model_extra["gazeqwen"]
+    assert response.status == "completed" and response.output_text == facts["answer"] != ""
+    usage = response.usage
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens
+    assert usage.output_tokens > 0
+
+
+def test_the_newer_form_in_pieces(client):
+    events = list(client.responses.create(model="mini", input=ASKED, stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    (done,) = [event.text for event in events if event.type == "response.output_text.done"]
+    assert events[-1].type == "response.completed"
+    assert said == done == events[-1].response.output_text != ""
+
+
+def test_the_newer_form_with_options_and_a_picture(client):
+    parts = [
+        {"type": "input_text", "text": "Which colour?"},
+        {"type": "input_image", "image_url": picture(), "gaze": [[0.5, 0.5]]},
+    ]
+    layout = {"type": "json_schema", **COLOURS["json_schema"]}
+    asked = [{"role": "user", "content": parts}]
+    for stream in (False, True):
+        more = {"text": {"format": layout}, "stream": stream}
+        response = client.responses.create(model="mini", input=asked, **more)
+        response = list(response)[-1].response if stream else response
+        facts = response.model_extra["gazeqwen"]
+        assert json.loads(response.output_text) in ("red", "blue")
+        assert [(f["x"], f["y"]) for f in facts["fixations"]] == [(0.5, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(" ", "no text"), ([], "no message"), ([{"role": "user", "content": [3]}], "can't be read")],
+)
+def test_what_the_newer_form_can_not_answer_is_an_error_in_their_form(client, asked, said):
+    with pytest.raises(openai.BadRequestError, match=said):
+        client.responses.create(model="mini", input=asked)
+
+
 def test_two_clients_at_once_are_both_answered(client):
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: ask(client), range(2)))

@@ -13,7 +13,11 @@ from served_run import served
 SECONDS = 600.0  # of the run: the things on the table depend on it
 FRAME_SIDE = 336
 COUNTED = """
-window.felt = []; window.heard = 0;
+window.felt = []; window.heard = 0; window.awake = [];
+navigator.wakeLock.request = async (what) => {
+  window.awake.push(what);
+  return { release: () => window.awake.pop() };
+};
 navigator.vibrate = (pattern) => { window.felt.push(pattern); return true; };
 const start = OscillatorNode.prototype.start;
 OscillatorNode.prototype.start = function (at) { window.heard += 1; return start.call(this, at); };

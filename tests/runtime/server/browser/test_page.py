@@ -154,6 +154,15 @@ def test_an_alert_is_added_heard_and_removed_by_keyboard(page, keys):
     keys(" ")
 
 
+def test_the_screen_is_kept_on_as_long_as_it_is_wanted(page, keys):
+    assert page.script("return window.awake") == []
+    keys.walk_to("awake")
+    keys(" ")
+    until(lambda: page.script("return window.awake") == ["screen"])
+    keys(" ")
+    until(lambda: page.script("return window.awake") == [])
+
+
 def test_one_looks_back_and_returns(page, keys):
     until(
         lambda: (
@@ -182,6 +191,14 @@ def test_what_gaze_did_is_laid_over_the_picture(page, keys):
         return red"""
     until(lambda: page.script(reddish) > 50)
     keys(" ")
+
+
+def test_a_step_of_which_no_picture_is_kept_is_no_fault(page):
+    gone = """const image = new Image(); image.onerror = () => arguments[0](true);
+        image.src = "/steps/1.jpg";"""
+    assert complaints(page.browser) == []
+    assert page.browser.execute_async_script(gone)
+    assert complaints(page.browser) == []
 
 
 def test_text_is_only_ever_text(page, keys):
