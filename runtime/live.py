@@ -73,7 +73,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     device = open_device(options.device, device_options(options))
     profile = "evaluation" if options.protocol == "released" else "live"
     limit = CudaSettings(options.gpu_memory and int(options.gpu_memory * GIBIBYTE))
-    opened = open_models(options.engine, bundle, Machine.here(), profile, cuda=limit)
+    machine = Machine.here()
+    opened = open_models(options.engine, bundle, machine, profile, cuda=limit, lost=screen.notice)
     screen.notice(f"engine   {opened.choice.line}")
     models = opened.models
     with device as told, ExitStack() as others:

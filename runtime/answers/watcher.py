@@ -80,7 +80,7 @@ class Watcher:
         No answer rests on what is no number: where the tail is at fault it is left out, and where a
         context is, that is closed, and the next one answers. Raises QuestionError where none can.
         """
-        note = None
+        note = CLOSED if self._pool.is_emptied else None
         while True:
             try:
                 return self._replies(questions, tail, watch, note)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.engines.tensors import Tensor
+from runtime.errors import NotFiniteError
 from runtime.model.context import Context
 from runtime.stream.steps import Step, StepFact
 
@@ -73,7 +74,10 @@ class ContextPool:
         self._free: list[Context] = []
 
     def append(self, step: Step) -> None:
-        """Append a step to every open context, opening and closing contexts as they fall due."""
+        """Append a step to every open context, opening and closing contexts as they fall due.
+
+        A context that can't take it is closed for good.
+        """
         if self._open and len(self._open[0].facts) >= self._window:
             closed = self._open.pop(0).context
             closed.clear()
@@ -81,17 +85,16 @@ class ContextPool:
         if self._appended % self._every == 0 or not self._open:
             self._open.append(self.fresh())
         if len(self._open) == MOST_CONTEXTS and self._open[0].context.saves_runs:
-            self._append_to_both(step)
+            together = [tuple(self._open)]
         else:
-            for context in self._open:
-                context.append(step)
+            together = [(context,) for context in self._open]
+        for contexts in together:
+            try:
+                _append(step, *contexts)
+            except NotFiniteError:
+                for context in contexts:
+                    self.discard(context)
         self._appended += 1
-
-    def _append_to_both(self, step: Step) -> None:
-        one, other = self._open
-        one.context.append_step_beside(other.context, step.visual, step.residuals)
-        one.note(step)
-        other.note(step)
 
     @property
     def count(self) -> int:
@@ -99,13 +102,22 @@ class ContextPool:
         return len(self._open)
 
     @property
+    def is_emptied(self) -> bool:
+        """Whether there were steps, and the contexts that held them were closed for good."""
+        return self._appended > 0 and not self._open
+
+    @property
     def longest(self) -> OpenContext | None:
         """The open context that remembers most; None before the first step."""
         return self._open[0] if self._open else None
 
     def discard(self, context: OpenContext) -> None:
-        """Close an open context for good: what its buffers hold is not to be trusted."""
+        """Close an open context for good: what its buffers hold is not to be trusted.
+
+        Nor are those of contexts that were closed before: a device that was lost had them all.
+        """
         self._open.remove(context)
+        self._free.clear()
 
     def fresh(self) -> OpenContext:
         """An empty context that is not among those being filled."""
@@ -116,3 +128,13 @@ class ContextPool:
         """Take back what `fresh` gave."""
         context.context.clear()
         self._free.append(context.context)
+
+
+def _append(step: Step, one: OpenContext, other: OpenContext | None = None) -> None:
+    """To one context, or to two in one run."""
+    if other is None:
+        one.append(step)
+        return
+    one.context.append_step_beside(other.context, step.visual, step.residuals)
+    one.note(step)
+    other.note(step)

@@ -7,14 +7,13 @@ be loaded, is passed over with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from runtime.bundle.manifest import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.bundle.vectors import read_vectors
 from runtime.engines.choice import (
-    NONE_REFUSED,
     Asked,
     EngineChoice,
     EngineKind,
@@ -25,6 +24,7 @@ from runtime.engines.cuda import UNLIMITED, CudaSettings
 from runtime.errors import EngineError
 from runtime.model.models import Models
 from runtime.model.proof import EXACT, Allowance, ProofFigure, prove, prove_decoder
+from runtime.model.standby import Standby
 from runtime.model.verdicts import Subject, Verdict, Verdicts
 
 # Engines in 16 bits: what their builder allows, and twice that for what rests on their output.
@@ -50,34 +50,75 @@ def open_models(
     cuda: CudaSettings = UNLIMITED,
     verdicts: Verdicts | None = None,
     again: bool = False,
+    lost: Callable[[str], None] | None = None,
 ) -> OpenedModels:
     """Load a bundle on the first engine that computes it right, or on the one that is `asked` for.
 
-    `verdicts`: None for the user's. `again`: whatever was found before. Raises EngineError, one
-    line that names the graph and what it was off by, where no engine is left.
+    `verdicts`: None for the user's. `again`: whatever was found before. `lost`: with it, a device
+    that is lost in mid-run is replaced by the next engine under `auto`, and it hears so. Raises
+    EngineError, one line that names the graph and what it was off by, where no engine is left.
     """
     known = Verdicts.of_user() if verdicts is None else verdicts
-    refused: dict[EngineKind, str] = dict(NONE_REFUSED)
-    while True:
-        choice = choose_engine(asked, bundle, machine, profile, threads, cuda, refused)
-        try:
-            opened = _proven(choice, Models(bundle, choice.load), known, again)
-        except EngineError as error:
-            if asked != "auto" or choice.kind == "cpu":
-                raise
-            refused[choice.kind] = str(error)
-            continue
-        fault = opened.verdict.fault
-        if fault is None:
-            return opened
-        if asked != "auto" and opened.verdict.one_by_one:
-            reason = f"{choice.reason}; prefills one token at a time: {fault}"
-            return replace(
-                opened, choice=replace(choice, reason=reason), models=opened.models.in_rows(1)
+    return _Opening(asked, bundle, machine, profile, threads, cuda, known, again, lost).open({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opening:
+    """The arguments of `open_models`."""
+
+    asked: Asked
+    bundle: Bundle
+    machine: Machine
+    profile: str
+    threads: int
+    cuda: CudaSettings
+    known: Verdicts
+    again: bool
+    lost: Callable[[str], None] | None
+
+    def open(self, refused: dict[EngineKind, str]) -> OpenedModels:
+        """On the first engine that is not `refused`; those that fail are refused from now on."""
+        while True:
+            choice = choose_engine(
+                self.asked,
+                self.bundle,
+                self.machine,
+                self.profile,
+                self.threads,
+                self.cuda,
+                refused,
             )
-        if asked != "auto" or choice.kind == "cpu":
-            raise EngineError(f"--engine {asked}: {_refusal(choice, fault)}")
-        refused[choice.kind] = _refusal(choice, fault)
+            is_last = self.asked != "auto" or choice.kind == "cpu"
+            try:
+                opened = self._proven(choice, refused)
+            except EngineError as error:
+                if is_last:
+                    raise
+                refused[choice.kind] = str(error)
+                continue
+            fault = opened.verdict.fault
+            if fault is None:
+                return opened
+            if self.asked != "auto" and opened.verdict.one_by_one:
+                return _one_by_one(opened, fault)
+            if is_last:
+                raise EngineError(f"--engine {self.asked}: {_refusal(choice, fault)}")
+            refused[choice.kind] = _refusal(choice, fault)
+
+    def _proven(self, choice: EngineChoice, refused: dict[EngineKind, str]) -> OpenedModels:
+        if self.lost is None or self.asked != "auto" or choice.kind == "cpu":
+            return _proven(choice, Models(self.bundle, choice.load), self.known, self.again)
+
+        def following(gone: EngineChoice, reason: str) -> EngineChoice:
+            """TensorRT and CUDA are lost together: they live on one device."""
+            kinds: tuple[EngineKind, ...] = ("tensorrt", "cuda")
+            refused.update(dict.fromkeys(kinds if gone.kind in kinds else (gone.kind,), reason))
+            return replace(self, again=False, lost=None).open(refused).choice
+
+        standby = Standby(choice, following, self.lost)
+        opened = _proven(choice, Models(self.bundle, standby.load), self.known, self.again)
+        standby.arm()
+        return opened
 
 
 def _proven(choice: EngineChoice, models: Models, known: Verdicts, again: bool) -> OpenedModels:
@@ -94,6 +135,13 @@ def _proven(choice: EngineChoice, models: Models, known: Verdicts, again: bool) 
             verdict = replace(verdict, one_by_one=alone[-1].holds)
         known.keep(verdict)
     return OpenedModels(choice, models, verdict, figures)
+
+
+def _one_by_one(opened: OpenedModels, fault: str) -> OpenedModels:
+    """The same engine, as far as it computes right."""
+    reason = f"{opened.choice.reason}; prefills one token at a time: {fault}"
+    choice = replace(opened.choice, reason=reason)
+    return replace(opened, choice=choice, models=opened.models.in_rows(1))
 
 
 def _refusal(choice: EngineChoice, fault: str) -> str:

@@ -63,14 +63,16 @@ def with_a_convolution(folder):
     (weight,) = (each for each in graph.initializer if each.name == "patch_embed.weight")
     kernel = onnx.numpy_helper.to_array(weight).T.reshape(-1, 6, 14, 14)
     weight.CopyFrom(onnx.numpy_helper.from_array(kernel.copy(), weight.name))
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 6, 14, 14]), "planes"))
-    (place,) = (at for at, node in enumerate(graph.node) if node.output[0] == "tokens.0")
-    patches = graph.node[place].input[0]
-    node, nodes = onnx.helper.make_node, list(graph.node)
-    nodes[place : place + 1] = [
-        node("Reshape", [patches, "planes"], ["stacked"]),
-        node("Conv", ["stacked", weight.name], ["embedded"], kernel_shape=[14, 14]),
-        node("Reshape", ["embedded", "shape.tokens"], ["tokens.0"]),
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 6, 28, 28]), "planes"))
+    (place,) = (at for at, node in enumerate(graph.node) if node.output[0] == "patches.parts")
+    node, nodes, stride = onnx.helper.make_node, list(graph.node), [14, 14]
+    # From (tokens, merge, patch, merge, patch, frames, channels), columns before rows.
+    nodes[place : place + 3] = [
+        node("Transpose", ["pixels.parts"], ["stacked"], perm=[0, 6, 5, 3, 4, 1, 2]),
+        node("Reshape", ["stacked", "planes"], ["cells"]),
+        node("Conv", ["cells", weight.name], ["embedded"], kernel_shape=stride, strides=stride),
+        node("Transpose", ["embedded"], ["grouped"], perm=[0, 2, 3, 1]),
+        node("Reshape", ["grouped", "shape.tokens"], ["tokens.0"]),
     ]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -9,11 +9,12 @@ from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from devices.device import Delivery
 from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Scene
 from runtime.run.capture import Capture, DueQuestion
 from runtime.run.live_loop import LiveLoop, Stages
-from runtime.run.work import EncoderQueue, GlanceWork, QuestionWork, StepWork
+from runtime.run.work import EncoderQueue, GlanceWork, QuestionWork, StandingWork, StepWork
 from runtime.stopwatch import Stopwatch
 from runtime.stream.fixation_rules import VelocityRule
 from runtime.stream.frame_timeline import FramePair, FrameTimeline
@@ -43,6 +44,17 @@ def test_of_what_is_newest_only_the_newest_is_seen():
     assert queue.take(0.0) is newer and queue.take(0.0) is None
 
 
+def test_what_is_newest_waits_for_a_question_and_for_nothing_else():
+    queue, newest = EncoderQueue(), plan_of(1)
+    work = [StandingWork(None, 1), QuestionWork(CHOICE, 1, None), StepWork(plan_of(2))]
+    for each in work:
+        queue.put(each)
+    queue.offer(newest)
+    assert [queue.take(0.0) for _ in range(4)] == [*work, None]
+    queue.answered()
+    assert queue.take(0.0) is newest
+
+
 class Idler:
     """Always has something to do beside, and notes when it was let."""
 
@@ -59,7 +71,7 @@ class Idler:
 def test_nothing_is_begun_beside_while_a_question_is_on_its_way_to_the_decoder():
     outside = SimpleNamespace(clock=None, asker=None)
     stages = Stages(None, None, outside)
-    loop = LiveLoop(outside, stages, [], None, None, stays=True, eager=True)
+    loop = LiveLoop(outside, stages, [], None, None, stays=True, brake=Brake())
     idler = Idler(loop._outbox)
     loop._decoding._aside = idler
     assert loop._next_encoded() == "what comes next" and idler.turns == 3
