@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import aiohttp
 import pytest
-from quiet import needs_a_quiet_machine
+from busy import allowed
 from served_run import served
 
 pytestmark = pytest.mark.realtime
@@ -176,7 +176,6 @@ def test_a_page_that_reads_nothing_loses_pictures_and_keeps_nobody_waiting(run):
 
 
 def test_ctrl_c_closes_everything_within_a_second():
-    needs_a_quiet_machine()
     with served() as (address, process), ExitStack() as clients:
         parts = urlsplit(address)
         clients.enter_context(upgraded(address))
@@ -192,4 +191,4 @@ def test_ctrl_c_closes_everything_within_a_second():
         spent = time.monotonic() - start
         with pytest.raises(OSError):
             socket.create_connection((parts.hostname, parts.port))
-    assert spent <= 1.0
+    assert spent <= allowed(1.0)

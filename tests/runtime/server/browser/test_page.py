@@ -3,9 +3,9 @@
 import time
 
 import pytest
+from busy import allowed
 from chromium import IN_BROWSER, complaints
 from opened_page import FRAME_SIDE, SECONDS, opened_page, until
-from quiet import needs_a_quiet_machine
 
 from devices.synthetic.eyes import GAZE_RATE
 from devices.synthetic.wearer import Wearer
@@ -218,7 +218,6 @@ def test_what_can_not_be_asked_is_said(page, keys):
 
 
 def test_a_frame_is_on_the_page_soon_after_it_was_captured(page):
-    needs_a_quiet_machine()
     page.browser.set_script_timeout(60)
     ages = page.browser.execute_async_script(AGES)
-    assert sorted(ages)[int(0.95 * len(ages))] <= MOST_AGE, sorted(ages)
+    assert sorted(ages)[int(0.95 * len(ages))] <= allowed(MOST_AGE), sorted(ages)
