@@ -20,7 +20,7 @@ from devices.emulator.programmes.sound import load_sound
 from devices.neon.device import NeonDevice
 from runtime.live import main
 
-SPEED = 0.25  # of the phone's and of our own clock: so fast a processor that is busy keeps up
+SPEED = 0.5  # of the phone's and of our own clock: so fast a processor that is busy keeps up
 BEFORE, BETWEEN = 6.0, 6.0
 EXACT = ("question", "options", "answer", "probabilities", "asked_at", "steps", "fixations")
 # The text that comes on the standard input becomes a file; the program ends when there is a WAV.
