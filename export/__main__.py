@@ -98,10 +98,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     for option, text in (("--out", str(options.out)), ("--name", options.name or "")):
         if any(category(character) in ("Cc", "Cs") for character in text):
             parser.error(f"{option} {text!r}: give a name that can be printed")
-    if options.random and any((*trained, options.vjepa_pixels, options.layers)):
+    if options.random and any((*trained, options.layers)):
         parser.error(
-            "--random draws its own weights: leave out --qwen, --vjepa, --gaze, --vjepa-pixels "
-            "and --layers"
+            "--random draws its own weights: leave out --qwen, --vjepa, --gaze and --layers"
         )
     if not options.random and not all(trained):
         parser.error("give --qwen, --vjepa and --gaze, or --random SHAPE")
@@ -205,7 +204,7 @@ def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
         written.qwen_folder,
         written.vjepa_file,
         written.gaze_file,
-        written.vjepa_pixels,
+        options.vjepa_pixels or written.vjepa_pixels,  # no weight depends on it
         weights="random",
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from devices.printable import printable
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Geometry, Manifest, PromptPieces, Settings
-from runtime.bundle.signatures import Signature, expected_signatures, misfit
+from runtime.bundle.signatures import Signature, expected_signatures, misfit, takes_pairs
 from runtime.errors import BundleError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")  # of a file that lies in the bundle
@@ -144,7 +144,7 @@ def _prompt(prompt: PromptPieces, vocabulary: int) -> Iterator[str]:
 
 def _graphs(manifest: Manifest) -> Iterator[str]:
     """The tensors of every graph are those of the geometry."""
-    expected = expected_signatures(manifest.geometry, manifest.in_pairs)
+    expected = expected_signatures(manifest.geometry, takes_pairs(manifest))
     for graph, spec in manifest.graphs.items():
         if graph not in expected:
             yield f"it names a graph {_quoted(graph)}, which no model has"
