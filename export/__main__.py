@@ -108,10 +108,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             f"a bundle can't be called {printable(repr(name), 60)}: give --name a line of text of "
             f"at most {LONGEST_NAME} characters, without spaces in a row or at its ends"
         )
-    if options.random and any((*trained, options.vjepa_pixels, options.layers)):
+    if options.random and any((*trained, options.layers)):
         parser.error(
-            "--random draws its own weights: leave out --qwen, --vjepa, --gaze, --vjepa-pixels "
-            "and --layers"
+            "--random draws its own weights: leave out --qwen, --vjepa, --gaze and --layers"
         )
     if not options.random and not all(trained):
         parser.error("give --qwen, --vjepa and --gaze, or --random SHAPE")
@@ -215,7 +214,7 @@ def _checkpoints(options: argparse.Namespace, console: Console):  # noqa: ANN202
         written.qwen_folder,
         written.vjepa_file,
         written.gaze_file,
-        written.vjepa_pixels,
+        options.vjepa_pixels or written.vjepa_pixels,  # no weight depends on it
         weights="random",
     )
 

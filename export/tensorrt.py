@@ -15,15 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-import numpy as np
-
 from devices.parser import Parser, complain
+from export.graphs.fixed_sizes import write_for_sizes
+from export.graphs.likeness import random_inputs, relative_difference
 from export.graphs.low_precision import write_with_precision
-from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA, Manifest, TensorSpec
+from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
 from runtime.engines.gpu import Gpu, find_gpu
-from runtime.engines.shape_profiles import Shape, ShapeProfile, shape_profiles
+from runtime.engines.shape_profiles import ShapeProfile, shape_profiles
 from runtime.engines.store import (
     ANY_GPU,
     EngineKey,
@@ -36,7 +36,6 @@ from runtime.engines.store import (
 )
 from runtime.engines.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
 from runtime.errors import EngineError, RuntimeFault
-from runtime.inputs.vision_layout import vision_layout
 
 GRAPHS = (VJEPA, VISION, SCENE, GAZE)
 LARGEST_DIFFERENCE = 0.05  # of a 16-bit engine, relative to the root mean square of the output
@@ -75,14 +74,19 @@ class EngineBuilder:
             for profile in shape_profiles(self._bundle.manifest, graph):
                 yield self._built(graph, profile) or self._best(graph, profile)
 
+    def _precisions(self, graph: str) -> Sequence[Precision]:
+        """The candidates for a graph: Qwen2.5-VL's vision tower leaves the range of fp16."""
+        given = self._order.precisions
+        return [kind for kind in given if kind != "fp16"] or given if graph == VISION else given
+
     def _built(self, graph: str, profile: ShapeProfile) -> EngineRecord | None:
-        keys = (self._key(graph, profile, precision) for precision in self._order.precisions)
+        keys = (self._key(graph, profile, precision) for precision in self._precisions(graph))
         return next((record for key in keys if (record := self.store.built(key))), None)
 
     def _best(self, graph: str, profile: ShapeProfile) -> EngineRecord:
         """The candidate nearest to float32; the first where nothing can be measured."""
         best: tuple[float, Precision, bytes] | None = None
-        for precision in self._order.precisions:
+        for precision in self._precisions(graph):
             engine = self._serialized(graph, profile, precision)
             difference = self._measure(engine, graph, profile)
             if difference is None:
@@ -92,7 +96,7 @@ class EngineBuilder:
         if best is None or not best[0] <= LARGEST_DIFFERENCE:
             reached = "nothing" if best is None else f"{best[0]:.2e}"
             raise EngineError(
-                f"{graph} differs by {reached} in {', '.join(self._order.precisions)}, allowed is "
+                f"{graph} differs by {reached} in {', '.join(self._precisions(graph))}, allowed is "
                 f"{LARGEST_DIFFERENCE:g}: build it with --precision float32"
             )
         difference, precision, engine = best
@@ -125,7 +129,10 @@ class EngineBuilder:
         network = builder.create_network(typed)
         parser = library.OnnxParser(network, self._logger)
         with tempfile.TemporaryDirectory() as folder:
-            path = write_with_precision(self._bundle.graph_path(graph), precision, Path(folder))
+            path = self._bundle.graph_path(graph)
+            if (sizes := profile.sizes) is not None:
+                path = write_for_sizes(path, sizes, Path(folder))
+            path = write_with_precision(path, precision, Path(folder))
             if not parser.parse_from_file(str(path)):
                 complaint = str(parser.get_error(0).desc()).splitlines()[0]
                 raise EngineError(f"{library.__name__} can't read {graph}: {complaint}")
@@ -177,34 +184,6 @@ class EngineBuilder:
             path.write_bytes(engine)
             found = TensorRTEngine(self._library, path, profile).run(inputs)
         return max(relative_difference(found[name], reference[name]) for name in reference)
-
-
-def relative_difference(found: np.ndarray, reference: np.ndarray) -> float:
-    """The largest difference over the root mean square of the reference; infinite if not finite."""
-    scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64))))
-    largest = float(np.abs(found.astype(np.float64) - reference).max())
-    return largest / max(scale, 1e-12) if np.isfinite(largest) else float("inf")
-
-
-def random_inputs(
-    manifest: Manifest, graph: str, shapes: dict[str, Shape]
-) -> dict[str, np.ndarray]:
-    """Inputs of those shapes that a graph can be compared with; layouts are real ones."""
-    rng = np.random.default_rng(0)
-    specs = {spec.name: spec for spec in manifest.graphs[graph].inputs}
-    inputs = {name: _drawn(rng, specs[name], shape) for name, shape in shapes.items()}
-    if graph == VISION:
-        pixels = manifest.geometry.vision.token_pixels
-        frame = shapes["frame_pair"]
-        height, width = frame[1] // pixels, frame[2] // pixels
-        inputs |= vision_layout(manifest.geometry.vision, height, width).inputs()
-    return inputs
-
-
-def _drawn(rng: np.random.Generator, spec: TensorSpec, shape: Shape) -> np.ndarray:
-    if spec.type == "uint8":
-        return rng.integers(0, 256, shape, np.uint8)
-    return rng.uniform(0, 1, shape).astype(spec.type)
 
 
 def _capability(library: ModuleType, capability: str) -> Any:  # noqa: ANN401

@@ -298,9 +298,3 @@ class Manifest:
     parity: tuple[ParityFigure, ...] = ()
     files: dict[str, FileSpec] = field(default_factory=dict)
     digest: str = ""  # sha256 of the manifest itself, this field left empty
-
-    @property
-    def in_pairs(self) -> bool:
-        """Whether its decoder appends to two contexts in one run."""
-        graph = self.graphs.get(DECODER)
-        return graph is not None and any(spec.name == PAIR_SIZES for spec in graph.inputs)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runtime.bundle import manifest as names
-from runtime.bundle.manifest import Geometry, TensorSpec
+from runtime.bundle.manifest import Geometry, Manifest, TensorSpec
 
 FLOATS = ("float32", "float16")  # what keys, values and rotary rows may be kept in
 Axis = int | None  # None: it varies, and has a word in the graph
@@ -48,6 +48,12 @@ def expected_signatures(geometry: Geometry, in_pairs: bool) -> dict[str, Expecte
         names.VISION: _vision(geometry),
         names.DECODER: _pair(geometry) if in_pairs else _decoder(geometry),
     }
+
+
+def takes_pairs(manifest: Manifest) -> bool:
+    """Whether the decoder of a bundle appends to two contexts in one run."""
+    graph = manifest.graphs.get(names.DECODER)
+    return graph is not None and any(spec.name == names.PAIR_SIZES for spec in graph.inputs)
 
 
 def misfit(found: Signature, expected: ExpectedSignature) -> str | None:

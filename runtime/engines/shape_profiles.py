@@ -37,6 +37,13 @@ class ShapeProfile:
     name: str
     ranges: Mapping[str, ShapeRange]
 
+    @property
+    def sizes(self) -> dict[str, Shape] | None:
+        """The one shape of every input; None where they vary."""
+        if any(span.least != span.most for span in self.ranges.values()):
+            return None
+        return {name: span.usual for name, span in self.ranges.items()}
+
     def holds(self, shapes: Mapping[str, Shape]) -> bool:
         """Whether inputs of these shapes can be run."""
         return all(self.ranges[name].holds(shape) for name, shape in shapes.items())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest
+from runtime.bundle.signatures import takes_pairs
 from runtime.engines.engine import Engine
 from runtime.engines.tensors import Tensor, on_host
 from runtime.errors import NotFiniteError, QuestionError
@@ -81,7 +82,7 @@ class Context:
         injected = len(manifest.geometry.resampler.injected_layers)
         self._zero_residual = decoder.buffer((injected, 1, shape.width), types[names.RESIDUALS])
         self._buffers = Buffers.allocate(decoder, manifest, capacity)
-        self.saves_runs = manifest.in_pairs
+        self.saves_runs = takes_pairs(manifest)
         self._idle = idle(decoder, manifest, self._zero_residual) if self.saves_runs else None
         self._mark = Mark(length=0, steps=0, next_text=0)
         self.append_text(np.array(manifest.prompt.before_video), wanted=False)

@@ -97,8 +97,8 @@ def test_products_in_sixteen_bits_leave_the_rest_in_float32(tiny_folder, tmp_pat
 
 
 def test_sixteen_bits_come_near_float32(tiny_folder, tmp_path):
+    from export.graphs.likeness import random_inputs, relative_difference
     from export.graphs.low_precision import write_with_precision
-    from export.tensorrt import random_inputs, relative_difference
 
     bundle = Bundle.open(tiny_folder)
     for graph in IN_TENSORRT:
@@ -111,7 +111,7 @@ def test_sixteen_bits_come_near_float32(tiny_folder, tmp_path):
 
 
 def test_what_is_not_finite_is_infinitely_far():
-    from export.tensorrt import relative_difference
+    from export.graphs.likeness import relative_difference
 
     assert relative_difference(np.array([np.nan]), np.array([1.0])) == float("inf")
     assert relative_difference(np.array([3.0, 4.0]), np.array([3.0, 5.0])) == pytest.approx(
@@ -153,6 +153,15 @@ def test_an_engine_too_far_from_float32_is_refused(copied, order, monkeypatch):
     builder = Candidates(copied, order, {"fp16": float("inf")}, monkeypatch)
     with pytest.raises(EngineError, match="--precision float32"):
         next(builder.build())
+
+
+def test_the_vision_tower_is_never_fp16_unless_asked_for(copied, order, monkeypatch):
+    both, measured = replace(order, precisions=("fp16", "bf16")), {"fp16": 0.01, "bf16": 0.02}
+    nearer = Candidates(copied, both, measured, monkeypatch).build()
+    built = {record.key.graph: record.key.precision for record in nearer}
+    assert built == {**dict.fromkeys(IN_TENSORRT, "fp16"), "vision": "bf16"}
+    alone = Candidates(copied, order, measured, monkeypatch)
+    assert {r.key.precision for r in alone.build() if r.key.graph == "vision"} == {"fp16"}
 
 
 def test_foreign_and_misfitting_engines_are_never_found(copied, order, monkeypatch):

@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -272,3 +273,16 @@ def _logits(model, tokens, residuals, layers):
     for handle in handles:
         handle.remove()
     return logits
+
+
+def test_the_side_of_the_frames_is_chosen_at_the_export(tmp_path):
+    """No weight depends on it, so the same checkpoints serve every side."""
+    from export.__main__ import _checkpoints, parse_arguments
+    from runtime.terminal import SafeConsole
+
+    out, sides = tmp_path / "out", []
+    for more in ([], ["--vjepa-pixels", "384"]):
+        options = parse_arguments(["--random", "tiny", "--out", str(out), *more])
+        checkpoints = _checkpoints(options, SafeConsole(sys.stderr))
+        sides.append(load_vjepa(checkpoints.vjepa, checkpoints.vjepa_pixels).geometry.pixels)
+    assert sides == [64, 384]
