@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.decoders import (
+from benchmarks.instruments.decoders import (
     THREADS,
     Decoder,
     EngineDecoder,

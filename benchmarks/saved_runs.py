@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.decoders import THREADS, DrawnWeights, decoder_shape, injected_layers
+from benchmarks.instruments.decoders import THREADS, DrawnWeights, decoder_shape, injected_layers
 from devices import numbers
 from devices.parser import Parser, complain
 from export.checkpoints.qwen_config import DecoderGeometry

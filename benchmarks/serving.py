@@ -21,7 +21,7 @@ from statistics import median
 import aiohttp
 from rich.table import Table
 
-from benchmarks.findings import Finding, findings_table
+from benchmarks.instruments.findings import Finding, findings_table
 from devices import numbers
 from devices.parser import Parser, complain
 from runtime.terminal import SafeConsole

@@ -22,9 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.findings import Finding, findings_table
-from benchmarks.live_memory import live_memory, resident, slope
-from benchmarks.simulated import FRAME_RATE, GAZE_RATE, START, SimulatedModels, SimulatedStream
+from benchmarks.instruments.findings import Finding, findings_table
+from benchmarks.instruments.live_memory import live_memory, resident, slope
+from benchmarks.instruments.simulated import (
+    FRAME_RATE,
+    GAZE_RATE,
+    START,
+    SimulatedModels,
+    SimulatedStream,
+)
 from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser, complain

@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 from rich.table import Table
 
-from benchmarks.findings import Finding, findings_table
+from benchmarks.instruments.findings import Finding, findings_table
 from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser, complain
@@ -148,7 +148,7 @@ class Rig:
 
 def released_case(checkpoints: Path, bundle: Bundle, grid: tuple[int, int]) -> Case:
     """The released way on PyTorch, from the checkpoints that the bundle was made of."""
-    from benchmarks.released_in_torch import ReleasedInTorch
+    from benchmarks.instruments.released_in_torch import ReleasedInTorch
 
     return ReleasedInTorch(checkpoints, bundle, grid, QUESTION).first_token_ms
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.live_memory import resident, slope
+from benchmarks.instruments.live_memory import resident, slope
 from devices import numbers
 from devices.device import DeviceError
 from devices.parser import Parser, complain

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.console import Console
 
-from benchmarks.findings import Finding, findings_table
+from benchmarks.instruments.findings import Finding, findings_table
 from benchmarks.memory import MEBIBYTE, Resident
 from benchmarks.streamgaze.asking.results import Result
 from benchmarks.streamgaze.command import make_run, run_parser

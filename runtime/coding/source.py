@@ -13,9 +13,9 @@ from devices.recording.centres import closed_fixations
 from devices.recording.description import RecordingDescription
 from devices.recording.formats import opened, recordings
 from devices.recording.playback import RecordingDevice
-from devices.recording.said import read_said
 from devices.recording.streamgaze import find_fixations
 from devices.recording.trackers.cloud import FIXATION_TABLE
+from devices.recording.trackers.said import read_said
 from devices.samples import Fixation
 from runtime.answers.session import SessionOptions, fixation_rule
 from runtime.bundle.manifest import Settings

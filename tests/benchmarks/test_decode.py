@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'export'")
 
 from benchmarks.decode import Measurement, Times, arguments, decoders, main, targets
-from benchmarks.decoders import Workload, injected_layers, prefill_operations
+from benchmarks.instruments.decoders import Workload, injected_layers, prefill_operations
 from export.random.shapes import SHAPES
 
 TINY = SHAPES["tiny"].decoder

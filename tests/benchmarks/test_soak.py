@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.findings import Finding
-from benchmarks.live_memory import live_memory, slope
-from benchmarks.simulated import FRAME_RATE, SimulatedStream
+from benchmarks.instruments.findings import Finding
+from benchmarks.instruments.live_memory import live_memory, slope
+from benchmarks.instruments.simulated import FRAME_RATE, SimulatedStream
 from benchmarks.soak import (
     INTERVAL,
     OVERLOAD,
@@ -134,7 +134,9 @@ def children(process):
 
 
 def test_the_live_command_ends_with_a_soak_that_is_killed():
-    code = "import sys, pathlib; from benchmarks.live_memory import live_memory as run; "
+    code = (
+        "import sys, pathlib; from benchmarks.instruments.live_memory import live_memory as run; "
+    )
     code += "run(pathlib.Path(sys.argv[1]), 36000.0)"
     soaking = subprocess.Popen([sys.executable, "-c", code, MINI])
     try:

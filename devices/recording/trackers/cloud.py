@@ -18,9 +18,9 @@ from devices.recording.description import (
     tracked_gaze,
     whole_spans,
 )
-from devices.recording.said import read_said
 from devices.recording.tables import Column, Rows, read_rows
 from devices.recording.tally import Tally
+from devices.recording.trackers.said import read_said
 from devices.recording.trackers.scene import scene_of
 from devices.recording.video import VideoTrack
 from devices.samples import Blink, Fixation

@@ -22,11 +22,11 @@ from devices.recording.description import (
     tracked_gaze,
     whole_spans,
 )
-from devices.recording.said import read_said
 from devices.recording.tables import Column
 from devices.recording.tally import Tally
 from devices.recording.trackers.cloud import counted_rows
 from devices.recording.trackers.pldata import Datum, read_data
+from devices.recording.trackers.said import read_said
 from devices.recording.trackers.scene import Scene, scene_of
 from devices.recording.video import VideoTrack
 from devices.samples import Blink, Fixation

@@ -16,10 +16,10 @@ from devices.recording.description import (
     RecordingDescription,
     tracked_gaze,
 )
-from devices.recording.said import read_said
 from devices.recording.tables import Column, read_rows
 from devices.recording.tally import Tally
 from devices.recording.trackers.cloud import counted_rows
+from devices.recording.trackers.said import read_said
 from devices.recording.trackers.scene import scene_of
 
 GAZE_TABLE, FRAME_TABLE, INFO = "gazeData.tsv", "frameTimestamps.tsv", "recording_info.json"

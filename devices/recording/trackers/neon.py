@@ -19,8 +19,8 @@ from devices.recording.description import (
     tracked_gaze,
     whole_spans,
 )
-from devices.recording.said import read_said
 from devices.recording.tally import Tally
+from devices.recording.trackers.said import read_said
 from devices.recording.trackers.scene import Scene, scene_of
 from devices.recording.trackers.sensor_files import (
     Stream,

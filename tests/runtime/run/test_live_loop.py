@@ -10,7 +10,7 @@ from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.model.brake import BUSY, RATE
-from runtime.run.reports import FrameLedger
+from runtime.run.frame_ledger import FrameLedger
 from runtime.run.stage_times import StageTimes
 
 ASKED = [(CHOICE, 700 * MS), (CHOICE, 1990 * MS), (CHOICE, 2000 * MS), (CHOICE, 3100 * MS)]
