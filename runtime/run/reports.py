@@ -25,8 +25,8 @@ from runtime.answers.record import (
     stream_fact,
 )
 from runtime.engines.tensors import Tensor
-from runtime.run.frame_ledger import FrameLedger
-from runtime.run.stage_times import StageTimes
+from runtime.run.accounts.frame_ledger import FrameLedger
+from runtime.run.accounts.stage_times import StageTimes
 from runtime.run.work import EncoderQueue
 from runtime.stopwatch import Stopwatch
 from runtime.stream.gaze_timeline import GazeTimeline

@@ -10,8 +10,8 @@ from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from runtime.answers.alerts import AlertRule, StandingAlert
 from runtime.model.brake import BUSY, RATE
-from runtime.run.frame_ledger import FrameLedger
-from runtime.run.stage_times import StageTimes
+from runtime.run.accounts.frame_ledger import FrameLedger
+from runtime.run.accounts.stage_times import StageTimes
 
 ASKED = [(CHOICE, 700 * MS), (CHOICE, 1990 * MS), (CHOICE, 2000 * MS), (CHOICE, 3100 * MS)]
 

@@ -1,0 +1,1 @@
+"""What a run counts: the fate of frames, the time of its stages."""
