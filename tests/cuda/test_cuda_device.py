@@ -101,6 +101,28 @@ def test_a_step_after_a_rewind_is_the_step_that_was_never_there(models):
     np.testing.assert_array_equal(context.append_text(np.array(clip.text)), first)
 
 
+def test_one_run_for_two_is_what_two_runs_are(models):
+    """A step into two contexts, and a tail step with its text."""
+    clip = clip_for(models)
+    visual = models.visual(clip.pair(0))
+    scene = models.scene(models.features(clip.frames), 0, 1, GRID)
+    residuals, text = models.residuals(scene, random_encoding(models, 1)), np.array(clip.text)
+    long, short, alone = (models.context(GRID, 200) for _ in range(3))
+    for context in (long, alone):
+        context.append_step(visual, residuals)
+    long.append_step_beside(short, visual, residuals)
+    alone.append_step(visual, residuals)
+    expected = alone.append_text(text)
+    near(long.append_text(text), expected, 1e-2)
+    alone.clear()
+    alone.append_step(visual, residuals)
+    near(short.append_text(text), alone.append_text(text), 1e-2)
+    alone.clear()
+    alone.append_step(visual, residuals)
+    alone.defer_step(visual, residuals)
+    near(alone.append_text(text), expected, 1e-2)
+
+
 def test_every_graph_runs_without_a_node_on_the_cpu_that_is_not_listed(models):
     engine_logits(models, clip_for(models))  # an engine raises at its first run
 
