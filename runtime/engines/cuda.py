@@ -140,9 +140,9 @@ class CudaEngine(OnnxEngine):
         if self._profiles is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(self._profiles.name) / "first")
-        providers = [settings.provider(), HOST_PROVIDER]
         try:
-            session = module.InferenceSession(str(path), options, providers=providers)
+            # The host is there unasked: to name it contradicts that no node may fall back to it.
+            session = module.InferenceSession(str(path), options, providers=[settings.provider()])
         except Exception as error:
             raise EngineError(f"CUDA can't load {path.name}: {meaning(error)}") from error
         if PROVIDER not in session.get_providers():
