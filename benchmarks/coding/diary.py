@@ -23,6 +23,7 @@ from devices import numbers
 from devices.clock import NANOSECONDS, Clock
 from devices.parser import Parser, complain
 from devices.synthetic.device import SyntheticDevice
+from runtime.answers.alerts import StandingAlerts
 from runtime.answers.aside import Recollection
 from runtime.answers.listeners import Listeners, News
 from runtime.answers.questions import Question
@@ -36,6 +37,7 @@ from runtime.diary.keeper import DiaryKeeper
 from runtime.diary.store import MIB, Diary
 from runtime.engines.choice import Machine, choose_engine
 from runtime.errors import RuntimeFault
+from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
 from runtime.run.capture import Capture, DueQuestion
@@ -144,7 +146,16 @@ def measured(options: argparse.Namespace, path: Path) -> tuple[list[Waits], int]
         )
         conditions = Conditions("causal", bundle.manifest.name, models.engine_name)
         reporter = Reporter(listeners, conditions, device.counts, gaze)
-        LiveLoop(device, stages, [], conditions, reporter, stays=True, eager=True, aside=held).run()
+        LiveLoop(
+            device,
+            stages,
+            StandingAlerts(),
+            conditions,
+            reporter,
+            stays=True,
+            brake=Brake(),
+            aside=held,
+        ).run()
         reporter.close()
         keeper.close()
     kept = Diary(path)

@@ -81,10 +81,10 @@ def run(models, device, listens=True, typed=(), saving=None):
         watcher = Watcher(models, grid, OPTIONS.window_steps)
         conditions = Conditions("causal", "test", "test")
         heard = talk.ears.counts if listens else None
-        reporter = Reporter(listeners, conditions, device.counts, gaze, True, heard)
+        reporter = Reporter(listeners, conditions, device.counts, gaze, heard)
         stages = Stages(capture, Encoder(models, grid, use_gaze=True), watcher)
         LiveLoop(
-            device, stages, StandingAlerts(), conditions, reporter, stays=True, eager=False
+            device, stages, StandingAlerts(), conditions, reporter, stays=True, brake=None
         ).run()
         device.disconnect()
         talk.close()
