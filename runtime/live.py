@@ -121,6 +121,7 @@ def watch(
     alerts = StandingAlerts(standing_alerts(options, device), alert_rule(options))
     gaze = gaze_timeline(chosen, manifest.settings, info)
     is_served = options.serve is not None
+    is_drawn = is_served or options.rerun is not None
     watcher = Watcher(models, grid, chosen.window_steps, listeners.piece, compares=is_served)
     for question in (*(each.question for each in due), *(alert.question for alert in alerts)):
         watcher.asker.check(question)
@@ -131,7 +132,7 @@ def watch(
     capture = Capture(
         planner, due, glances, audience.known, audience.asked, audience.ears, may_stand
     )
-    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze, compares=is_served), watcher)
+    stages = Stages(capture, Encoder(models, grid, chosen.use_gaze, compares=is_drawn), watcher)
     conditions = Conditions("causal", manifest.name, models.engine_name)
     reporter = Reporter(listeners, conditions, device.counts, gaze, audience.heard)
     is_typed = sys.stdin is not None and sys.stdin.isatty()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from devices.samples import Fixation
 from runtime.answers.listeners import Seen
-from runtime.engines.tensors import DeviceTensor, Tensor
+from runtime.engines.tensors import on_host
 from runtime.server.sight import jpeg
 from runtime.stream.steps import Step
 
@@ -68,23 +68,22 @@ def kept_step(step: Step) -> KeptStep:
     return KeptStep(pair.newer_at, view.fixations, jpeg(pair.newer, WIDTH, QUALITY))
 
 
-def gaze_strength(residuals: Tensor, unlooked: Tensor) -> NDArray[np.float32]:
-    """What gaze did to each visual token: twice (injected, H*W, D) -> (H*W,)."""
-    change = _on_host(residuals) - _on_host(unlooked)
-    return np.sqrt(np.square(change).sum(axis=(0, 2)))
-
-
-def _on_host(tensor: Tensor) -> NDArray[np.float32]:
-    host = tensor.numpy() if isinstance(tensor, DeviceTensor) else tensor
-    return host.astype(np.float32)
+def gaze_strength(seen: Seen) -> NDArray[np.float32] | None:
+    """What gaze did to each visual token of a step: (H*W,) float32; None where it is not known."""
+    if seen.step.residuals is None or seen.unlooked is None:
+        return None
+    looked, unlooked = (
+        on_host(each).astype(np.float32) for each in (seen.step.residuals, seen.unlooked)
+    )
+    return np.sqrt(np.square(looked - unlooked).sum(axis=(0, 2)))
 
 
 def heat_message(seen: Seen, grid: tuple[int, int]) -> bytes | None:
     """What gaze did in a step, for a page; None where that is not known."""
     step = seen.step
-    if step.residuals is None or seen.unlooked is None:
+    strength = gaze_strength(seen)
+    if strength is None:
         return None
-    strength = gaze_strength(step.residuals, seen.unlooked)
     return msgspec.json.encode(
         {
             "type": "heat",

@@ -22,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.samples import Fixation, GazeSample, SceneFrame
-from runtime.answers.listeners import Judgement
+from runtime.answers.listeners import Judgement, Seen
 from runtime.answers.record import AlertRecord, AnswerRecord
 from runtime.errors import RuntimeFault
 from runtime.server.sight import WIDTH, jpeg
 from runtime.server.steps import gaze_strength
-from runtime.stream.steps import Step
 
 if TYPE_CHECKING:
     from rerun import RecordingStream
@@ -87,13 +86,14 @@ class Drawing:
             shown = self._points(places, [_radius(each) for each in fixations], FIXATION_COLOUR)
         self._log(at, "scene/fixations", shown)
 
-    def step(self, step: Step, grid: tuple[int, int]) -> None:
+    def step(self, seen: Seen, grid: tuple[int, int]) -> None:
         """The fixations that a step was told of, and what they did to its `grid` of tokens."""
-        self.fixations(step.plan.time, step.plan.gaze.fixations)
-        if step.residuals is not None:
-            heat = heat_picture(gaze_strength(step.residuals), grid, self._shape)
+        plan = seen.step.plan
+        self.fixations(plan.time, plan.gaze.fixations)
+        if (strength := gaze_strength(seen)) is not None:
+            heat = heat_picture(strength, grid, self._shape)
             shown = self._rerun.Image(heat, color_model="RGBA", draw_order=1.0)
-            self._log(step.plan.pair.newer_at, "scene/residual", shown)
+            self._log(plan.pair.newer_at, "scene/gaze did", shown)
 
     def look(self, look: Look) -> None:
         """What a fixation was on."""

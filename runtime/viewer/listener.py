@@ -108,7 +108,7 @@ class RerunListener:
             case GazeSample():
                 self._drawing.gaze(shown)
             case Seen():
-                self._drawing.step(shown.step, self._grid)
+                self._drawing.step(shown, self._grid)
             case Judgement():
                 self._drawing.judgement(shown)
             case Look():

@@ -1,11 +1,13 @@
 """What waits for a client is bounded; gaze on a frame is that of the frame's moment."""
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from devices.samples import GazeSample
+from runtime.answers.listeners import Seen
 from runtime.server.outlet import Outlet
 from runtime.server.sight import gaze_between
 from runtime.server.steps import gaze_strength
@@ -50,4 +52,6 @@ def test_what_gaze_did_to_a_token_is_the_length_of_all_that_it_changed():
     residuals[0, 1] = 3, 0
     residuals[1, 1] = 0, -4
     residuals[1, 2] = 0.6, 0.8
-    assert gaze_strength(unlooked + residuals, unlooked) == pytest.approx([0, 5, 1], abs=1e-5)
+    step = SimpleNamespace(residuals=unlooked + residuals)
+    assert gaze_strength(Seen(step, True, unlooked)) == pytest.approx([0, 5, 1], abs=1e-5)
+    assert gaze_strength(Seen(step, True)) is None

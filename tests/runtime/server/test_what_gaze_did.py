@@ -61,7 +61,7 @@ def test_it_is_greatest_on_what_is_looked_at(mini, seen):
     grid = settings.live_height, settings.live_width
     steps = list(looked_at(seen))[:STEPS]
     assert len(steps) == STEPS
-    found = [lies_on(gaze_strength(s.step.residuals, s.unlooked), box, grid) for s, box in steps]
+    found = [lies_on(gaze_strength(s), box, grid) for s, box in steps]
     chance = np.mean([lies_on(np.eye(16)[n], box, grid) for _, box in steps for n in range(16)])
     print(f"on the thing: {sum(found)} of {STEPS}; any token would be: {chance:.2f}")
     assert np.mean(found) >= SHARE
