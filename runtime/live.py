@@ -138,14 +138,14 @@ def watch(
     is_typed = sys.stdin is not None and sys.stdin.isatty()
     if is_typed:
         read_questions(capture, device.clock, audience.toggle_talk)
-    audience.serve(alerts, capture.ask, planner.tail)
-    stays = bool(alerts) or not due or is_typed or audience.stays
     brake = None if options.fast else Brake(options.encode_rate)
     told = audience.delivered, audience.diary
-    loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, brake, *told)
-    is_over = run_length(options, device)
-    keep_garbage_small()
-    with Interruption() as interruption:
+    with Interruption() as interruption:  # whoever sees the page's address may end the run
+        audience.serve(alerts, capture.ask, planner.tail)
+        stays = bool(alerts) or not due or is_typed or audience.stays
+        loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, brake, *told)
+        is_over = run_length(options, device)
+        keep_garbage_small()
         try:
             loop.run(lambda: interruption.came, is_over)
         finally:

@@ -192,3 +192,9 @@ def test_ctrl_c_closes_everything_within_a_second():
         with pytest.raises(OSError):
             socket.create_connection((parts.hostname, parts.port))
     assert spent <= allowed(1.0)
+
+
+def test_whoever_sees_the_address_may_end_the_run_at_once():
+    with served() as (_, process):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
