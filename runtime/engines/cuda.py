@@ -1,17 +1,11 @@
-"""Sessions on CUDA: their options, what their failures mean, and that nothing runs elsewhere.
-
-ONNX Runtime gives a node that CUDA can't run to the CPU and says nothing: keys and values would
-travel in every run. Here that is an error that names the node.
-"""
+"""Sessions on CUDA: their options, and what their failures mean."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -19,17 +13,14 @@ from devices.printable import printable
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import DECODER, Manifest
 from runtime.bundle.opening import Bundle
-from runtime.engines.engine import OnnxEngine, Tensors, onnxruntime_module
-from runtime.engines.tensors import CUDA, DeviceTensor
+from runtime.engines.device_engine import Accelerator, DeviceEngine, first_line
+from runtime.engines.engine import PROVIDERS
+from runtime.engines.tensors import CUDA
 from runtime.errors import EngineError
 
-PROVIDER = "CUDAExecutionProvider"
-HOST_PROVIDER = "CPUExecutionProvider"
-NO_FALLBACK = "session.disable_cpu_ep_fallback"
+PROVIDER = PROVIDERS["cuda"]
 DEVICE_INITIALIZERS = "session.use_device_allocator_for_initializers"
 FUSED_PRODUCTS = "ep.cuda.fpa_intb_gemm"
-LONGEST_REASON = 200  # characters of what ONNX Runtime says
-MOVERS = ("MemcpyFromHost", "MemcpyToHost")  # what ONNX Runtime puts between the two
 
 NO_LIBRARIES = "CUDA's or cuDNN's libraries are not found: pip install 'gazeqwen-edge[gpu]'"
 
@@ -94,8 +85,6 @@ class GraphRules:
         refuse_other_target(manifest)
         entries = {DEVICE_INITIALIZERS: "1"}
         host = frozenset(manifest.host_nodes.get(graph, ()))
-        if not host:
-            entries[NO_FALLBACK] = "1"
         if graph == DECODER and manifest.quantization.kind in ("int4", "int4-mixed"):
             entries[FUSED_PRODUCTS] = "1"
         return cls(host, entries)
@@ -110,7 +99,7 @@ def refuse_other_target(manifest: Manifest) -> None:
         )
 
 
-class CudaEngine(OnnxEngine):
+class CudaEngine(DeviceEngine):
     """A graph on the first GPU, all of it but what the bundle lists."""
 
     def __init__(
@@ -122,59 +111,17 @@ class CudaEngine(OnnxEngine):
     ) -> None:
         """Load the graph at `path`. Raises EngineError, one line that says what to do."""
         self._rules = rules
-        self._graph = path.name
-        module = onnxruntime or onnxruntime_module()
-        # Where a few nodes may stay on the host, ONNX Runtime can't refuse the others: the first
-        # run tells where each was.
-        self._profiles = None if NO_FALLBACK in rules.entries else TemporaryDirectory()
-        super().__init__(path, place=CUDA, session=self._on_cuda(module, path, settings))
+        self._settings = settings
+        listed = (lambda node: node.name in rules.host_nodes) if rules.host_nodes else None
+        super().__init__(path, path.name, KIND, listed, onnxruntime)
 
-    def _on_cuda(self, module: ModuleType, path: Path, settings: CudaSettings) -> Any:  # noqa: ANN401
-        load_libraries(module)
-        if PROVIDER not in module.get_available_providers():
+    def _choose(self, options: Any) -> dict[str, Any]:  # noqa: ANN401 - SessionOptions
+        load_libraries(self._module)
+        if PROVIDER not in self._module.get_available_providers():
             raise EngineError("this ONNX Runtime has no CUDA: install the extra 'gpu'")
-        options = module.SessionOptions()
-        options.log_severity_level = 3
         for key, value in self._rules.entries.items():
             options.add_session_config_entry(key, value)
-        if self._profiles is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(Path(self._profiles.name) / "first")
-        try:
-            # The host is there unasked: to name it contradicts that no node may fall back to it.
-            session = module.InferenceSession(str(path), options, providers=[settings.provider()])
-        except Exception as error:
-            raise EngineError(f"CUDA can't load {path.name}: {meaning(error)}") from error
-        if PROVIDER not in session.get_providers():
-            raise EngineError(
-                f"CUDA can't load {path.name}: ONNX Runtime took the CPU instead: {NO_LIBRARIES}"
-            )
-        return session
-
-    def run(
-        self,
-        inputs: Tensors,
-        into: Mapping[str, DeviceTensor] | None = None,
-        keep: Collection[str] = (),
-    ) -> dict[str, Any]:
-        """Run once; see `Engine.run`. Raises EngineError for what CUDA can't do."""
-        try:
-            results = super().run(inputs, into, keep)
-        except Exception as error:
-            raise EngineError(f"CUDA can't run {self._graph}: {meaning(error)}") from error
-        if self._profiles is not None:
-            self._check_first(self._profiles)
-        return results
-
-    def _check_first(self, profiles: TemporaryDirectory[str]) -> None:
-        self._profiles = None
-        with profiles:
-            found = strays(Path(self._session.end_profiling()), self._rules.host_nodes)
-        if found:
-            raise EngineError(
-                f"{self._graph}: {len(found)} nodes ran on the CPU under the name of CUDA, first "
-                f"{printable(found[0], 120)}: export the bundle with --target cuda"
-            )
+        return {"providers": [self._settings.provider()]}
 
 
 def try_cuda(bundle: Bundle, settings: CudaSettings = UNLIMITED) -> None:
@@ -196,21 +143,9 @@ def meaning(error: BaseException) -> str:
     for pattern, advice in MEANINGS:
         if pattern.search(said):
             return advice
-    return printable(said.partition("\n")[0], LONGEST_REASON)
+    return first_line(error)
 
 
-def strays(profile: Path, allowed: Collection[str]) -> list[str]:
-    """The nodes that a profile of a run saw on the host and that are not `allowed`, as it names
-    them with their operators."""
-    found: dict[str, None] = {}
-    for event in json.loads(profile.read_text(encoding="utf-8")):
-        facts = event.get("args", {})
-        name = event.get("name", "").removesuffix("_kernel_time")
-        if (
-            event.get("cat") == "Node"
-            and facts.get("provider") == HOST_PROVIDER
-            and facts.get("op_name") not in MOVERS
-            and name not in allowed
-        ):
-            found[f"{facts.get('op_name')} ({name})"] = None
-    return list(found)
+KIND = Accelerator(
+    "CUDA", PROVIDER, CUDA, meaning, f": {NO_LIBRARIES}", "export the bundle with --target cuda"
+)

@@ -7,13 +7,11 @@ the first cast of a frame stay on the host, nothing else may.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -22,18 +20,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from devices.printable import printable
 from runtime.bundle.manifest import DECODER, GAZE, SCENE, Manifest
-from runtime.engines.engine import PROVIDERS, OnnxEngine, Tensors, onnxruntime_module
+from runtime.engines.device_engine import Accelerator, DeviceEngine, HostNode, first_line
+from runtime.engines.engine import PROVIDERS
 from runtime.engines.placing import GIVEN, RESULT, SHAPE, placing_graph
 from runtime.engines.tensors import WEBGPU, DeviceTensor
 from runtime.errors import EngineError
 
-PROVIDER, HOST_PROVIDER = PROVIDERS["webgpu"], PROVIDERS["cpu"]
-NO_FALLBACK = "session.disable_cpu_ep_fallback"
+PROVIDER = PROVIDERS["webgpu"]
 WHOLE = (SCENE, GAZE, DECODER)  # graphs of which no node may stay on the host
-MOVERS = ("MemcpyFromHost", "MemcpyToHost")
 FLOATS = ("float", "float16", "double")
 PLUGIN = "onnxruntime_ep_webgpu"
-LONGEST = 200  # characters of what ONNX Runtime says
+LONGEST = 200  # characters of what a plugin says of its device
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +79,20 @@ def refuse_types(manifest: Manifest) -> None:
         )
 
 
-class WebGpuEngine(OnnxEngine):
+class WebGpuEngine(DeviceEngine):
     """A graph on the first GPU; what one graph hands to the next stays there."""
 
     def __init__(self, path: Path, graph: str, webgpu: WebGpu) -> None:
         """Load `graph` at `path`. Raises EngineError, one line that says what to do."""
-        self._graph = graph
         self._webgpu = webgpu
-        self._module = onnxruntime_module()
         self._placing: dict[str, Any] = {}
-        # Where a few nodes may stay on the host, the first run tells which did.
-        self._profiles = None if graph in WHOLE else TemporaryDirectory()
-        super().__init__(path, place=WEBGPU, session=self._open_there(str(path)))
+        super().__init__(path, graph, KIND, None if graph in WHOLE else computes_nothing)
 
-    def run(
-        self,
-        inputs: Tensors,
-        into: Mapping[str, DeviceTensor] | None = None,
-        keep: Collection[str] = (),
-    ) -> dict[str, Any]:
-        """Run once; see `Engine.run`. Raises EngineError for what the GPU can't do."""
-        try:
-            results = super().run(inputs, into, keep)
-        except Exception as error:
-            raise EngineError(f"WebGPU can't run {self._graph}: {_reason(error)}") from error
-        if self._profiles is not None:
-            self._check_first(self._profiles)
-        return results
+    def _choose(self, options: Any) -> dict[str, Any]:  # noqa: ANN401 - SessionOptions
+        if not self._webgpu.devices:
+            return {"providers": [PROVIDER]}
+        options.add_provider_for_devices(list(self._webgpu.devices), {})
+        return {}
 
     def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceTensor:
         """Allocate a zeroed buffer; see `Engine.buffer`.
@@ -125,7 +109,7 @@ class WebGpuEngine(OnnxEngine):
     ) -> DeviceTensor:
         """What `give` binds, on the device and under a shape."""
         if dtype.name not in self._placing:
-            self._placing[dtype.name] = self._open_there(placing_graph(dtype))
+            self._placing[dtype.name] = self._opened(placing_graph(dtype))
         session = self._placing[dtype.name]
         binding = session.io_binding()
         give(binding)
@@ -146,54 +130,13 @@ class WebGpuEngine(OnnxEngine):
     def _bind_output(self, binding: Any, name: str, tensor: DeviceTensor) -> None:  # noqa: ANN401
         binding.bind_ortvalue_output(name, tensor.value)
 
-    def _open_there(self, graph: str | bytes) -> Any:  # noqa: ANN401 - an InferenceSession
-        options = self._module.SessionOptions()
-        options.log_severity_level = 4
-        if isinstance(graph, bytes) or self._profiles is None:
-            options.add_session_config_entry(NO_FALLBACK, "1")
-        else:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(Path(self._profiles.name) / "first")
-        # The CPU's provider is not named beside it: with no fallback allowed that is a conflict.
-        chosen: dict[str, Any] = {"providers": [PROVIDER]}
-        if self._webgpu.devices:
-            options.add_provider_for_devices(list(self._webgpu.devices), {})
-            chosen = {}
-        try:
-            session = self._module.InferenceSession(graph, options, **chosen)
-        except Exception as error:
-            raise EngineError(f"WebGPU can't load {self._graph}: {_reason(error)}") from error
-        if PROVIDER not in session.get_providers():
-            raise EngineError(f"WebGPU can't load {self._graph}: ONNX Runtime took the CPU instead")
-        return session
 
-    def _check_first(self, profiles: TemporaryDirectory[str]) -> None:
-        self._profiles = None
-        with profiles:
-            found = strays(Path(self._session.end_profiling()))
-        if found:
-            raise EngineError(
-                f"{self._graph}: {len(found)} nodes ran on the CPU under the name of WebGPU, first "
-                f"{printable(found[0], 120)}: run with --engine cpu"
-            )
+def computes_nothing(node: HostNode) -> bool:
+    """Whether a node counts or casts only, which the host may do."""
+    return node.operator == "Cast" or not node.kinds.intersection(FLOATS)
 
 
-def strays(profile: Path) -> list[str]:
-    """The nodes of a profile that the host computed and that are no arithmetic on sizes."""
-    found: dict[str, None] = {}
-    for event in json.loads(profile.read_text(encoding="utf-8")):
-        facts = event.get("args", {})
-        operator = facts.get("op_name")
-        if event.get("cat") != "Node" or facts.get("provider") != HOST_PROVIDER:
-            continue
-        kinds = {kind for output in facts.get("output_type_shape", ()) for kind in output}
-        if operator not in (*MOVERS, "Cast") and kinds.intersection(FLOATS):
-            found[f"{operator} ({event.get('name', '').removesuffix('_kernel_time')})"] = None
-    return list(found)
-
-
-def _reason(error: BaseException) -> str:
-    return printable(str(error).partition("\n")[0], LONGEST)
+KIND = Accelerator("WebGPU", PROVIDER, WEBGPU, first_line, "", "run with --engine cpu")
 
 
 def _version() -> str:

@@ -134,7 +134,7 @@ def test_keys_and_values_stay_on_the_device(models):
 
 def test_a_decoder_for_cpus_is_refused_by_onnxruntime_itself():
     there = Bundle.open(MINI)
-    rules = GraphRules(frozenset(), {"session.disable_cpu_ep_fallback": "1"})
+    rules = GraphRules(frozenset(), {})
     with pytest.raises(EngineError, match="--target cuda"):
         CudaEngine(there.graph_path(DECODER), rules)
 

