@@ -271,3 +271,13 @@ def test_a_comparison_that_ends_in_no_number_is_not_signed(checkpoints, tmp_path
         figures = (ParityFigure("vjepa", "features", 0, 1), ParityFigure("gaze", "g", value, 1))
         with pytest.raises(CheckpointError, match=r"out: gaze, g: .* ended in NaN or infinity"):
             builder.sign(figures)
+
+
+def test_a_geometry_that_nobody_could_open_is_found_before_anything_is_written(
+    checkpoints, refusal
+):
+    path = checkpoints / "qwen" / "config.json"
+    config = json.loads(path.read_text())
+    config["vision_config"]["window_size"] = 113
+    path.write_text(json.dumps(config))
+    assert "vision window of 113 pixels holds no whole tokens" in refusal()
