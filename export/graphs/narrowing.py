@@ -71,13 +71,10 @@ def write_for_cpu(source: Path, folder: Path) -> Path:
     return path
 
 
-def cpu_engine(path: Path, threads: int = 0, packed: bool = True) -> OnnxEngine:
-    """Load a graph of any bundle on the CPU, one for CUDA with products of a GPU's precision.
-
-    `packed`: see `OnnxEngine`.
-    """
+def cpu_engine(path: Path, threads: int = 0) -> OnnxEngine:
+    """Load a graph of any bundle on the CPU, one for CUDA with products of a GPU's precision."""
     with TemporaryDirectory() as folder:
-        return OnnxEngine(write_for_cpu(path, Path(folder)), threads, packed=packed)
+        return OnnxEngine(write_for_cpu(path, Path(folder)), threads)
 
 
 class _Narrowing:

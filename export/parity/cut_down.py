@@ -139,7 +139,9 @@ def _our_logits(
     geometry: DecoderGeometry,
     wanted: NDArray[np.int64],
 ) -> dict[str, NDArray[np.float32]]:
-    bundle = models.bundle
+    bundle, clip = models.bundle, case.clip
+    # The vision tower is gone again before the layers are there: together they are the peak.
+    steps = [_our_step(models, case, step) for step in range(clip.steps)]
     folder = bundle.folder / FOLDER
     folder.mkdir(exist_ok=True)
     try:
@@ -148,7 +150,6 @@ def _our_logits(
         path = DecoderEmitter(cut, size, (INJECTED,), linears("float32")).emit(folder)
         # As stored: a copy laid out for speed would double the memory.
         engine = OnnxEngine(path, packed=False)
-        clip = case.clip
         room = len(case.before) + len(clip.text) + clip.steps * clip.grid[0] * clip.grid[1]
         context = Context(
             engine,
@@ -157,7 +158,6 @@ def _our_logits(
             clip.grid,
             room,
         )
-        steps = [_our_step(models, case, step) for step in range(clip.steps)]
         start = context.mark()
         logits = {}
         for told in ("with gaze", "zero residual"):

@@ -73,11 +73,8 @@ class BriefEngine:
         into: Mapping[str, DeviceTensor] | None = None,
         keep: Collection[str] = (),
     ) -> dict[str, Any]:
-        """Load, run, forget; see `runtime.engines.engine.Engine`.
-
-        Weights are used as they are stored: laid out for speed, they would be there twice.
-        """
-        outputs = cpu_engine(self._path, packed=False).run(inputs, into, keep)
+        """Load, run, forget; see `runtime.engines.engine.Engine`."""
+        outputs = cpu_engine(self._path).run(inputs, into, keep)
         # They lie in the engine's memory, all of which stays for as long as they do.
         return {name: output.copy() for name, output in outputs.items()}
 
