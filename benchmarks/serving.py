@@ -14,6 +14,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from statistics import median
@@ -74,10 +76,12 @@ def served_run() -> Iterator[str | None]:
     try:
         said = (re.search(r"page +(http://\S+)", line) for line in run.stdout)
         found = next((each for each in said if each is not None), None)
+        # A run that nobody reads loses lines in the end.
+        threading.Thread(target=deque, args=(run.stdout, 0), daemon=True).start()
         yield None if found is None else found[1]
     finally:
         run.send_signal(signal.SIGINT)
-        run.communicate()
+        run.wait()
 
 
 async def measured(address: str, pairs: int, seconds: float) -> list[tuple[Turn, Turn]]:

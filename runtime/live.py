@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from devices.catalog import DeviceOptions, open_device
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     screen = Screen()
     try:
-        run(options, screen)
+        with closing(screen):
+            run(options, screen)
     except (RuntimeFault, DeviceError) as error:
         complain(error)
         return 1

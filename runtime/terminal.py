@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from devices.printable import printable
+from runtime.printing import Printer
 
 GONE = (errno.EPIPE, errno.EIO)  # nobody reads any more: a pipe, a terminal
 
@@ -24,7 +25,7 @@ class Paper(TextIOBase):
     `trouble`: why that is; None while all is well.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | Printer | None) -> None:
         """`stream`: None where there is none, as in a process begun with its output closed."""
         self.trouble: OSError | None = None
         self._stream = stream
@@ -57,6 +58,14 @@ class Paper(TextIOBase):
             except OSError as error:
                 self._give_up(error)
 
+    def settle(self) -> None:
+        """Wait for a moment until what a printer was given is printed."""
+        if isinstance(self._stream, Printer):
+            try:
+                self._stream.settle()
+            except OSError as error:
+                self._give_up(error)
+
     def _give_up(self, error: OSError) -> None:
         """What the stream still holds goes nowhere, or it would fail again at the exit."""
         self.trouble = error
@@ -70,7 +79,7 @@ class Paper(TextIOBase):
 class SafeConsole(Console):
     """A console on standard output on which text is only text, wherever it came from."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
+    def __init__(self, file: TextIO | Printer | None = None) -> None:
         """`file`: instead of standard output."""
         self.paper = Paper(sys.stdout if file is None else file)
         super().__init__(file=self.paper, highlight=False, soft_wrap=True, markup=False)

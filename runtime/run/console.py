@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ from runtime.answers.questions import LETTERS, lettered
 from runtime.answers.record import AlertRecord, AnswerRecord, SecondRecord, SummaryRecord
 from runtime.answers.session import SessionOptions
 from runtime.bundle.manifest import Manifest
+from runtime.printing import unhindered
 from runtime.terminal import SafeConsole
 
 LONGEST = 1000  # characters of a line, more of which would only push the others away
@@ -26,11 +28,13 @@ LONGEST = 1000  # characters of a line, more of which would only push the others
 class Screen:
     """Prints to a console; free text appears as it is generated.
 
-    All text is printed as plain text in one line, whatever marks it holds.
+    All text is printed as plain text in one line, whatever marks it holds. Nothing here waits for
+    whoever reads it, but for `close`.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or SafeConsole()
+        """`console`: instead of one on standard output."""
+        self._console = console or SafeConsole(unhindered(sys.stdout))
         self._streaming = False
         self._status: Status | None = None
         self._second: SecondRecord | None = None
@@ -117,6 +121,11 @@ class Screen:
     def trouble(self) -> str | None:
         """Why not all could be printed; None while all was, or nobody reads any more."""
         return self._console.trouble if isinstance(self._console, SafeConsole) else None
+
+    def close(self) -> None:
+        """The last line was printed: wait for a moment until it is out."""
+        if isinstance(self._console, SafeConsole):
+            self._console.paper.settle()
 
     @contextmanager
     def status(self) -> Iterator[None]:

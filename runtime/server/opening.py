@@ -119,7 +119,7 @@ def tell_trust(
     assert identity.authority is not None
     url = f"http://{address.shown_host}:{beside.listening.getsockname()[1]}/"
     if (drawn := qr_code(url)) is not None:
-        print(drawn)
+        print(drawn, flush=True)
     notice(f"trust    {url} once, on the phone; SHA-256 {identity.authority.fingerprint}")
 
 
@@ -132,5 +132,5 @@ def tell_page(
     if access.token is not None:
         url += f"?token={access.token}"
         if (drawn := qr_code(url)) is not None:
-            print(drawn)
+            print(drawn, flush=True)
     notice(f"page     {url}")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -63,6 +64,27 @@ def test_a_run_goes_on_without_an_output(tmp_path, redirected, status, complaint
     assert is_whole(out)
     assert ended.stderr.count("\n") == complaints
     assert complaints == 0 or "No space left" in ended.stderr
+
+
+def test_a_run_does_not_wait_for_a_terminal_that_is_halted(tmp_path):
+    """Ctrl-S, or a pager that shows its first page: what is printed finds no room."""
+    out = tmp_path / "out.jsonl"
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    os.set_blocking(writer, True)
+    command = [*LIVE, "--fast", "--seconds", "3", "--record", str(out)]
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, timeout=240
+    )
+    os.close(reader)
+    os.close(writer)
+    assert is_whole(out)
+    assert ended.returncode == 1
+    said = ended.stderr.decode()
+    assert said.count("\n") == 1 and "standard output: nobody reads it" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
