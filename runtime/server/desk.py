@@ -11,6 +11,7 @@ from runtime.answers.questions import Question, Ticket
 from runtime.answers.record import AnswerRecord
 from runtime.errors import QuestionError
 from runtime.run.capture import DueQuestion
+from runtime.server.aloud.microphone import BadSound, Hear, PageMicrophone
 from runtime.server.hub import Hub, alerts_message
 from runtime.stream.steps import StepPlan
 
@@ -27,7 +28,7 @@ class Counter:
 
     `ask` takes a question; `check` raises QuestionError for one that can't be asked; `now` is the
     clock of the device, Unix ns. `talk`: from now on what is said is for the glasses, or is judged
-    by its words again.
+    by its words again. `hear`: what a page's microphone hears, None where that is not wanted.
     """
 
     ask: Callable[[DueQuestion], None]
@@ -36,6 +37,7 @@ class Counter:
     alerts: StandingAlerts
     rule: AlertRule
     talk: Callable[[bool], None] = lambda held: None
+    hear: Hear | None = None
 
 
 class Desk:
@@ -46,6 +48,7 @@ class Desk:
         self._hub = hub
         self._closed = False
         self._talking: set[object] = set()
+        self._microphones: dict[object, PageMicrophone] = {}
 
     async def ask(
         self,
@@ -85,12 +88,30 @@ class Desk:
                 waiting.set_exception(Busy("the run is over"))
         self._hub.answers.clear()
 
-    def talk(self, page: object, held: bool) -> None:
-        """A page's button to talk goes down or up; it is down as long as one of them is."""
+    def talk(self, page: object, held: bool, rate: int | None = None) -> None:
+        """A page's button to talk goes down or up; it is down as long as one of them is.
+
+        `rate`: in Hz, of what its microphone hears meanwhile; None where another one hears. Raises
+        BadSound, or Busy where the microphone of another page is open.
+        """
+        self._microphones.pop(page, None)
+        if held and rate is not None:
+            if self._counter.hear is None:
+                raise BadSound("this run does not listen to pages: start it with --microphone page")
+            if self._microphones:
+                raise Busy("somebody else is talking: wait a moment")
+            microphone = PageMicrophone(rate, self._counter.now, self._counter.hear)
+            self._microphones[page] = microphone
         was_held = bool(self._talking)
         self._talking = self._talking | {page} if held else self._talking - {page}
         if bool(self._talking) != was_held:
             self._counter.talk(held)
+
+    def hear(self, page: object, sound: bytes) -> None:
+        """A page's microphone heard something. Raises BadSound."""
+        if page not in self._microphones:
+            raise BadSound("sound is taken while the button to talk is held")
+        self._microphones[page].take(sound)
 
     def add_alert(self, text: str, threshold: float | None) -> None:
         """Let an alert stand. Raises QuestionError, or Busy where too many do."""
