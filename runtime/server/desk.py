@@ -19,7 +19,18 @@ MOST_PENDING = 16  # questions of all clients
 
 
 class Busy(Exception):
-    """More is asked for than is taken at a time."""
+    """More is asked for than is taken at a time. `status`: of HTTP."""
+
+    status = 429
+
+
+class Over(Busy):
+    """The run is over: nobody is answered any more."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the run is over")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Desk:
         `on_piece` hears of free text in the event loop. Raises QuestionError, or Busy.
         """
         if self._closed:
-            raise Busy("the run is over")
+            raise Over
         if len(self._hub.answers) >= MOST_PENDING:
             raise Busy(f"{MOST_PENDING} questions wait already: ask again in a moment")
         loop = asyncio.get_running_loop()
@@ -85,7 +96,7 @@ class Desk:
         self._closed = True
         for waiting in self._hub.answers.values():
             if not waiting.done():
-                waiting.set_exception(Busy("the run is over"))
+                waiting.set_exception(Over())
         self._hub.answers.clear()
 
     def talk(self, page: object, held: bool, rate: int | None = None) -> None:

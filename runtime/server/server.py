@@ -163,9 +163,9 @@ class Server:
         app.add_routes(Audio(run.means).routes())
         app.add_routes(run.diary)
         context = self._identity.context if self._identity is not None else None
-        runners = [await _started(app, self._listening, context)]
+        runners = [await started(app, self._listening, context)]
         if self._beside is not None:
-            runners.append(await _started(self._beside.app, self._beside.listening))
+            runners.append(await started(self._beside.app, self._beside.listening))
         return _Insides(hub, desk, runners, [asyncio.create_task(hub.draw())])
 
     @staticmethod
@@ -183,9 +183,10 @@ class Server:
         await asyncio.wait(others, timeout=PARTING) if others else None
 
 
-async def _started(
+async def started(
     app: web.Application, listening: socket.socket, context: ssl.SSLContext | None = None
 ) -> web.AppRunner:
+    """Serve an application on a socket that listens; `context`: without one in plain HTTP."""
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -60,7 +60,7 @@ function hear(message) {
 
 function record(told) {
   if (told.kind === "second") showSecond(told);
-  else if (told.kind === "heard") tell(`heard: ${told.text} (${told.taken_as}) `);
+  else if (told.kind === "heard") tell(`heard: ${told.text} (${told.why ?? told.taken_as}) `);
   else if (told.kind === "answer" || told.kind === "alert") add(told);
   if (told.kind === "alert") alarm(told);
 }
