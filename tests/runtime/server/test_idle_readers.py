@@ -19,6 +19,7 @@ from runtime.server.security import Places
 SECONDS = 600
 PICTURES = 30 * SECONDS
 PICTURE = 12_000  # bytes
+RECORDS = 5 * SECONDS
 MOST_HELD = 4 << 20
 NOTHING = StreamFact(0, 0, {})
 
@@ -58,7 +59,9 @@ def test_ten_minutes_of_pictures_and_records_wait_for_nobody_and_take_no_memory(
         app.router.add_get("/events", Fetched(hub, places, {}, lambda: 1).events)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # of all that it accepts
+        await web.SockSite(runner, listening).start()
         place = runner.addresses[0]
         idle = [await opened((place, path)) for _ in range(3)]
         async with ClientSession() as session:
@@ -91,7 +94,8 @@ async def told(hub, reader):
             message = bytes(PICTURE)
             for outlet in hub._watchers():
                 outlet.show(message)
-        hub.hear(SecondRecord(second, NOTHING, NOTHING, 0, 0, 1, 0, *(None,) * 6))
+        for _ in range(RECORDS // SECONDS):
+            hub.hear(SecondRecord(second, NOTHING, NOTHING, 0, 0, 1, 0, *(None,) * 6))
         hub.hear(Notice(f"notice {second}"))
         while last != f"notice {second}":
             message = await reader.receive(timeout=10)
