@@ -22,7 +22,7 @@ class DeviceOptions:
     for UDP until packets are lost. `undistort`: a Neon's gaze as an ideal camera would see it.
     `confidence`: gaze of a Core below it is none, None for Capture's own limit.
     `seed`, `seconds`: of a synthetic wearer. `sound`: take what its microphone hears;
-    `microphone`: this computer's, in place of that: its name, or "" for the default one.
+    `microphone`: this computer's, in place of that: its name, or "" for the default one, or PAGE.
     """
 
     path: Path | None = None
@@ -47,9 +47,11 @@ def open_device(name: str, options: DeviceOptions) -> Device:
         raise DeviceError(f"unknown device {name!r}: choose one of {', '.join(device_names())}")
     if options.microphone is None:
         return _DEVICES[name](options)
-    from devices.microphone.device import MicrophoneDevice
+    from devices.microphone.device import PAGE, MicrophoneDevice, expect_sound, open_microphone
 
-    return MicrophoneDevice(_DEVICES[name](replace(options, sound=False)), options.microphone)
+    inner = _DEVICES[name](replace(options, sound=False))
+    opener = expect_sound if options.microphone == PAGE else open_microphone
+    return MicrophoneDevice(inner, options.microphone, opener)
 
 
 def device_names() -> tuple[str, ...]:

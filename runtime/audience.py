@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from runtime.diary.keeper import DiaryKeeper
     from runtime.diary.store import Entry
+    from runtime.server.aloud.means import Means
+    from runtime.server.aloud.voice import PageVoice
     from runtime.server.server import Server
     from runtime.viewer.listener import RerunListener
     from runtime.voice.conversation import Conversation
@@ -52,6 +54,7 @@ class Audience:
         self._saving = self._opened_saving()
         self._rerun = self._opened_rerun()
         self.diary = self._opened_diary()
+        self._voice: PageVoice | None = None
         self._conversation = self._opened_conversation()
         self._server: Server | None = None
 
@@ -80,7 +83,7 @@ class Audience:
             look,
             self._listeners.notice,
             self._diary_page(),
-            None if self.ears is None else self.ears.push_to_talk,
+            self._means(),
         )
         if self._server is not None:
             self._listeners.subscribe("server", self._server.hear)
@@ -187,10 +190,15 @@ class Audience:
 
     def _opened_conversation(self) -> Conversation | None:
         options = self._options
-        if not (options.listen or options.speak):
+        is_served = options.serve is not None
+        if not (options.listen or options.speak or is_served):
             return None
         from runtime.voice.conversation import Conversation, VoiceOptions
 
+        if is_served:
+            from runtime.server.aloud.voice import PageVoice
+
+            self._voice = PageVoice()
         wanted = VoiceOptions(
             listens=options.listen,
             speaks=options.speak,
@@ -199,5 +207,24 @@ class Audience:
             wake=options.wake,
             full_duplex=options.duplex == "full",
             command=options.speak_with,
+            transcribes=is_served,
+            wav_command=options.speech_wav,
         )
-        return Conversation(wanted, self._info.hears, self._device.clock, self._listeners)
+        told = self._info.hears, self._device.clock, self._listeners
+        return Conversation(wanted, *told, page=self._voice)
+
+    def _means(self) -> Means:
+        """By what the page and the API hear and speak."""
+        from devices.microphone.device import PAGE, MicrophoneDevice
+        from runtime.server.aloud.means import Means
+
+        talk, device = self._conversation, self._device
+        assert talk is not None and self._voice is not None
+        is_microphone = self._options.microphone == PAGE and talk.ears is not None
+        return Means(
+            self._voice,
+            None if talk.ears is None else talk.talk,
+            device.hear if is_microphone and isinstance(device, MicrophoneDevice) else None,
+            None if talk.transcriber is None else talk.transcriber.transcribe,
+            talk.wav_command,
+        )

@@ -1,1 +1,1 @@
-"""This computer's microphone, beside any device that has none of its own."""
+"""This computer's microphone, or the page's, beside any device."""

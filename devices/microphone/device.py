@@ -1,4 +1,4 @@
-"""Any device, with what this computer's microphone hears among its samples."""
+"""Any device, with what a microphone beside it hears among its samples."""
 
 from __future__ import annotations
 
@@ -25,10 +25,26 @@ class NoMicrophone(Exception):
     """There is none to be opened. The message says why in a few words."""
 
 
+PAGE = "page"
+"""The name that stands for the microphone of whoever holds the page's button."""
+
+
 class Source(Protocol):
     """A microphone that is open: it hands blocks over until it is closed."""
 
     def close(self) -> None: ...
+
+
+class _Elsewhere:
+    """Nothing to be closed: what it hears comes by `MicrophoneDevice.hear`."""
+
+    def close(self) -> None:
+        pass
+
+
+def expect_sound(name: str, heard: Heard) -> Source:
+    """Open nothing, since the microphone is another machine's."""
+    return _Elsewhere()
 
 
 def open_microphone(name: str, heard: Heard) -> Source:
@@ -113,9 +129,15 @@ class MicrophoneDevice(Device):
             notices=(*delivery.notices, *heard.notices),
         )
 
+    def hear(self, samples: NDArray[np.float32], rate: int, begins_at: int) -> None:
+        """Take a piece of sound as of `Sound`; may be called from any thread."""
+        self._hand_in(Sound(begins_at, self.clock.now(), rate, samples))
+
     def _heard(self, samples: NDArray[np.float32], waited: float) -> None:
         now = self.clock.now()
-        samples.flags.writeable = False
+        self._hand_in(Sound(now - round(waited * NANOSECONDS), now, RATE, samples))
+
+    def _hand_in(self, sound: Sound) -> None:
+        sound.samples.flags.writeable = False
         self._mailbox.receive("sound")
-        begins_at = now - round(waited * NANOSECONDS)
-        self._mailbox.hand_in(Sound(begins_at, now, RATE, samples))
+        self._mailbox.hand_in(sound)

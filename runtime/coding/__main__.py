@@ -126,9 +126,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     checked.add_argument(
         "--serve", default=SERVED_AT, metavar="HOST:PORT", help=f"the page (default {SERVED_AT})"
     )
+    checked.add_argument(
+        "--tls",
+        nargs="+",
+        metavar=("auto | CERT", "KEY"),
+        help="serve it over TLS: with these files, or as an authority made here once vouches",
+    )
     options = parser.parse_args(arguments)
     if options.review is not None and (options.recordings or options.out):
         parser.error("--review DIR takes what lies in DIR: leave out REC and --out")
+    if options.tls is not None and options.review is None:
+        parser.error("--tls belongs to --review")
     if options.review is None and not (options.recordings and options.out):
         parser.error("give recordings and --out DIR, or --review DIR")
     return options
@@ -138,7 +146,7 @@ def review(options: argparse.Namespace, console: SafeConsole) -> None:
     """Serve the page on which results are corrected, until it is ended."""
     from runtime.coding.review.serving import serve  # no coding waits for a server
 
-    serve(options.review, options.corrections, options.serve, console)
+    serve(options.review, options.corrections, options.serve, options.tls, console)
 
 
 def code_all(options: argparse.Namespace, console: SafeConsole) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from devices import numbers
 from devices.catalog import device_names
+from devices.microphone.device import PAGE
 from devices.parser import Parser
 from runtime.answers.questions import Question
 from runtime.engines.choice import ENGINES
@@ -119,6 +120,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     is_demo = options.device == SYNTHETIC and not (options.fast or options.ask)
     if is_demo and not options.no_serve and not options.chose_address:
         options.serve = SERVED_AT
+    if options.microphone == PAGE and options.serve is None:
+        parser.error("--microphone page needs --serve")
     if options.tls is not None and options.serve is None:
         parser.error("--tls belongs to --serve")
     return options

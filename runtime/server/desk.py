@@ -11,6 +11,7 @@ from runtime.answers.questions import Question, Ticket
 from runtime.answers.record import AnswerRecord
 from runtime.errors import QuestionError
 from runtime.run.capture import DueQuestion
+from runtime.server.aloud.microphone import BadSound, Hear, PageMicrophone
 from runtime.server.hub import Hub, alerts_message
 from runtime.stream.steps import StepPlan
 
@@ -18,7 +19,18 @@ MOST_PENDING = 16  # questions of all clients
 
 
 class Busy(Exception):
-    """More is asked for than is taken at a time."""
+    """More is asked for than is taken at a time. `status`: of HTTP."""
+
+    status = 429
+
+
+class Over(Busy):
+    """The run is over: nobody is answered any more."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the run is over")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class Counter:
 
     `ask` takes a question; `check` raises QuestionError for one that can't be asked; `now` is the
     clock of the device, Unix ns. `talk`: from now on what is said is for the glasses, or is judged
-    by its words again.
+    by its words again. `hear`: what a page's microphone hears, None where that is not wanted.
     """
 
     ask: Callable[[DueQuestion], None]
@@ -36,6 +48,7 @@ class Counter:
     alerts: StandingAlerts
     rule: AlertRule
     talk: Callable[[bool], None] = lambda held: None
+    hear: Hear | None = None
 
 
 class Desk:
@@ -46,6 +59,7 @@ class Desk:
         self._hub = hub
         self._closed = False
         self._talking: set[object] = set()
+        self._microphones: dict[object, PageMicrophone] = {}
 
     async def ask(
         self,
@@ -58,7 +72,7 @@ class Desk:
         `on_piece` hears of free text in the event loop. Raises QuestionError, or Busy.
         """
         if self._closed:
-            raise Busy("the run is over")
+            raise Over
         if len(self._hub.answers) >= MOST_PENDING:
             raise Busy(f"{MOST_PENDING} questions wait already: ask again in a moment")
         loop = asyncio.get_running_loop()
@@ -82,15 +96,33 @@ class Desk:
         self._closed = True
         for waiting in self._hub.answers.values():
             if not waiting.done():
-                waiting.set_exception(Busy("the run is over"))
+                waiting.set_exception(Over())
         self._hub.answers.clear()
 
-    def talk(self, page: object, held: bool) -> None:
-        """A page's button to talk goes down or up; it is down as long as one of them is."""
+    def talk(self, page: object, held: bool, rate: int | None = None) -> None:
+        """A page's button to talk goes down or up; it is down as long as one of them is.
+
+        `rate`: in Hz, of what its microphone hears meanwhile; None where another one hears. Raises
+        BadSound, or Busy where the microphone of another page is open.
+        """
+        self._microphones.pop(page, None)
+        if held and rate is not None:
+            if self._counter.hear is None:
+                raise BadSound("this run does not listen to pages: start it with --microphone page")
+            if self._microphones:
+                raise Busy("somebody else is talking: wait a moment")
+            microphone = PageMicrophone(rate, self._counter.now, self._counter.hear)
+            self._microphones[page] = microphone
         was_held = bool(self._talking)
         self._talking = self._talking | {page} if held else self._talking - {page}
         if bool(self._talking) != was_held:
             self._counter.talk(held)
+
+    def hear(self, page: object, sound: bytes) -> None:
+        """A page's microphone heard something. Raises BadSound."""
+        if page not in self._microphones:
+            raise BadSound("sound is taken while the button to talk is held")
+        self._microphones[page].take(sound)
 
     def add_alert(self, text: str, threshold: float | None) -> None:
         """Let an alert stand. Raises QuestionError, or Busy where too many do."""

@@ -2,7 +2,10 @@
 
 What a page says: {"do": "ask", "id", "text", "options", "compares"}, {"do": "withdraw", "id"},
 {"do": "alert", "text", "threshold"}, {"do": "silence", "text"}, {"do": "talk", "held"}: a button
-goes down or up, and what is said meanwhile is for the glasses.
+goes down or up, and what is said meanwhile is for the glasses; with its "rate" in Hz, binary
+messages are what the page's microphone hears meanwhile (`aloud/microphone.py`). {"do": "aloud",
+"held"}: the page may speak; it is told {"type": "speak", "id", "text"} and {"type": "hush"}, and
+says {"do": "spoken", "id", "whole"}.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from aiohttp import WSMsgType, web
 
 from runtime.answers.questions import Question
 from runtime.errors import QuestionError
+from runtime.server.aloud.microphone import BadSound
+from runtime.server.aloud.voice import PageVoice
 from runtime.server.desk import Busy, Desk
 from runtime.server.hub import Hub
 from runtime.server.outlet import Outlet
@@ -28,21 +33,26 @@ MOST_ASKED = 8  # questions of one page at a time
 class Said(msgspec.Struct, forbid_unknown_fields=True):
     """What a page says."""
 
-    do: Literal["ask", "withdraw", "alert", "silence", "talk"]
+    do: Literal["ask", "withdraw", "alert", "silence", "talk", "aloud", "spoken"]
     id: int = 0
     text: str = ""
     options: list[str] = []
     compares: bool = False
     threshold: float | None = None
     held: bool = False
+    rate: int | None = None
+    whole: bool = True
 
 
 class LiveSocket:
     """Serves pages, so many at a time as there are `places`."""
 
-    def __init__(self, hub: Hub, desk: Desk, places: Places, about: dict[str, Any]) -> None:
+    def __init__(
+        self, hub: Hub, desk: Desk, places: Places, about: dict[str, Any], voice: PageVoice
+    ) -> None:
         """`about`: what is the same for the whole run, told to a page first."""
         self._hub, self._desk, self._places, self._about = hub, desk, places, about
+        self._voice = voice
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One page, until it leaves."""
@@ -61,13 +71,17 @@ class LiveSocket:
             self._hub.attach(outlet)
             sending = asyncio.create_task(self._send(page, outlet))
             async for message in page:
-                if message.type is not WSMsgType.TEXT:
+                if message.type is WSMsgType.BINARY:
+                    self._listen(message.data, outlet)
+                elif message.type is WSMsgType.TEXT:
+                    self._hear(message.data, outlet, asked)
+                else:
                     break
-                self._hear(message.data, outlet, asked)
         finally:
             self._places.give_back()
             self._hub.detach(outlet)
             self._desk.talk(outlet, held=False)
+            self._voice.allow(outlet, speaks=False)
             for task in (*asked.values(), *((sending,) if sending else ())):
                 task.cancel()
         return page
@@ -81,6 +95,12 @@ class LiveSocket:
                     await page.send_str(message.decode())
                 if picture is not None:
                     await page.send_bytes(picture)
+
+    def _listen(self, sound: bytes, outlet: Outlet) -> None:
+        try:
+            self._desk.hear(outlet, sound)
+        except BadSound as error:
+            self._refuse(outlet, 0, str(error))
 
     def _hear(self, text: str, outlet: Outlet, asked: dict[int, asyncio.Task[None]]) -> None:
         number = 0
@@ -98,10 +118,14 @@ class LiveSocket:
             elif said.do == "alert":
                 self._desk.add_alert(said.text, said.threshold)
             elif said.do == "talk":
-                self._desk.talk(outlet, said.held)
+                self._desk.talk(outlet, said.held, said.rate)
+            elif said.do == "aloud":
+                self._voice.allow(outlet, said.held)
+            elif said.do == "spoken":
+                self._voice.spoken(outlet, number, said.whole)
             else:
                 self._desk.remove_alert(said.text)
-        except (msgspec.MsgspecError, QuestionError, Busy, RecursionError) as error:
+        except (msgspec.MsgspecError, QuestionError, Busy, BadSound, RecursionError) as error:
             self._refuse(outlet, number, str(error))
 
     async def _ask(self, said: Said, outlet: Outlet) -> None:

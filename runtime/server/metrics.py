@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from runtime.server.gpu_memory import gpu_memory
 from runtime.server.hub import Hub
 
 BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # milliseconds
@@ -52,6 +53,7 @@ class Metrics:
         for what, count in sorted(hub.dropped.items()):
             lost.add_metric([what], count)
         yield lost
+        yield from _gpus()
         if second is None:
             return
         labels = ["stream"]
@@ -78,3 +80,14 @@ class Metrics:
         yield CounterMetricFamily(
             f"{PREFIX}_steps_dropped", "Steps dropped.", value=second.steps_dropped
         )
+
+
+def _gpus() -> Iterator[object]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    labels = ["gpu", "what"]
+    memory = GaugeMetricFamily(f"{PREFIX}_gpu_memory_bytes", "Memory of GPUs.", labels=labels)
+    for gpu in gpu_memory():
+        memory.add_metric([gpu.name, "used"], gpu.used)
+        memory.add_metric([gpu.name, "total"], gpu.total)
+    yield memory

@@ -16,6 +16,7 @@ from runtime.errors import RuntimeFault
 from runtime.model.models import Models
 from runtime.run.capture import DueQuestion
 from runtime.server.addresses import Address, qr_code
+from runtime.server.aloud.means import Means
 from runtime.server.desk import Counter
 from runtime.server.openai.routes import Served
 from runtime.server.security import Access
@@ -36,14 +37,14 @@ def open_server(
     look: Callable[[int], StepPlan | None],
     notice: Callable[[str], None],
     diary: Sequence[web.RouteDef] = (),
-    talk: Callable[[bool], None] | None = None,
+    means: Means | None = None,
 ) -> Server | None:
     """Serve the run and say where; None where an address that nobody chose is taken.
 
-    `diary`: where it is fetched, empty where none is kept. `talk`: a button to talk goes down or
-    up; None where nobody listens.
+    `diary`: where it is fetched, empty where none is kept. `means`: of voice.
     Raises RuntimeFault where the address that was chosen can't be served.
     """
+    means = means or Means()
     address = Address.parse(options.serve)
     try:
         listening = address.listen()
@@ -68,7 +69,8 @@ def open_server(
         starts_at=_milliseconds(info.starts_at),
         ends_at=_milliseconds(info.ends_at),
         has_diary=bool(diary),
-        listens=talk is not None,
+        listens=means.talk is not None,
+        microphone=means.hear is not None,
     )
 
     def count(question: Question) -> int:
@@ -80,13 +82,13 @@ def open_server(
     served = Served(
         manifest.name, live_size(manifest), grid[0] * grid[1], count, count_text, device.clock.now
     )
-    hold = talk or (lambda held: None)
-    counter = Counter(ask, asker.check, device.clock.now, alerts, alerts.rule, hold)
+    hold = means.talk or (lambda held: None)
+    counter = Counter(ask, asker.check, device.clock.now, alerts, alerts.rule, hold, means.hear)
     identity = None if options.tls is None else told_identity(options.tls, address)
     access = Access.of(address.host, address.is_loopback, secure=identity is not None)
     beside = handed(identity, access, address)
     server = Server(
-        Run(about, counter, served, grid, look, device.condition, diary),
+        Run(about, counter, served, grid, look, device.condition, diary, means),
         listening,
         access,
         identity,

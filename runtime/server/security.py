@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 MOST_BODY = 16 << 20  # bytes
-COOKIE = "gazeqwen"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -85,13 +84,14 @@ class Access:
 
     def _knows_token(self, request: web.BaseRequest) -> bool:
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        told = bearer if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
+        told = bearer if scheme.lower() == "bearer" else request.cookies.get(_cookie(request), "")
         return self.is_token(told)
 
     def _is_ours(self, host: str) -> bool:
         try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+            parts = urlsplit(f"//{host}")
+            name, _ = parts.hostname or "", parts.port
+        except ValueError:  # the port, too, may be none
             return False
         return name in self.names or (not self.is_loopback and _is_figures(name))
 
@@ -111,7 +111,7 @@ def guard(access: Access) -> Callable[[web.Request, Handler], Awaitable[web.Stre
         refusal = access.refusal(request)
         lacks_token = refusal is not None and refusal.status == 401
         if lacks_token and told is not None and request.path == "/" and access.is_token(told):
-            return _with_headers(_admitted(access))
+            return _with_headers(_admitted(access, request))
         if refusal is not None:
             return _with_headers(refused(request, refusal))
         try:
@@ -159,11 +159,21 @@ class Places:
         self.taken -= 1
 
 
-def _admitted(access: Access) -> web.Response:
+def _cookie(request: web.BaseRequest) -> str:
+    """The name of the cookie: a browser keeps one for all ports of a host, so each has its own."""
+    return f"gazeqwen-{urlsplit('//' + request.headers.get('Host', '')).port or 'page'}"
+
+
+def _admitted(access: Access, request: web.BaseRequest) -> web.Response:
     response = web.Response(status=303, headers={"Location": "/"})
     assert access.token is not None
     response.set_cookie(
-        COOKIE, access.token, httponly=True, samesite="Strict", secure=access.secure, path="/"
+        _cookie(request),
+        access.token,
+        httponly=True,
+        samesite="Strict",
+        secure=access.secure,
+        path="/",
     )
     return response
 

@@ -14,10 +14,12 @@ from aiohttp import web
 
 from devices.device import Delivery, DeviceCondition
 from runtime.answers.listeners import News
+from runtime.server.aloud.means import Means
 from runtime.server.desk import Counter, Desk
 from runtime.server.hub import Hub
 from runtime.server.live_socket import LiveSocket
 from runtime.server.metrics import Metrics
+from runtime.server.openai.audio import Audio
 from runtime.server.openai.routes import Completions, Served
 from runtime.server.routes import Fetched
 from runtime.server.security import MOST_BODY, Access, Places, guard
@@ -31,7 +33,10 @@ PARTING = 0.3  # seconds that a client has to take its leave
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is the same for a whole run. Moments in Unix ms, None for a stream without such."""
+    """What is the same for a whole run. Moments in Unix ms, None for a stream without such.
+
+    `listens`: whether what is said is understood; `microphone`: and heard by the page that is held.
+    """
 
     bundle: str
     engine: str
@@ -43,6 +48,7 @@ class About:
     fixations: str
     is_random: bool
     listens: bool
+    microphone: bool
     starts_at: float | None = None
     ends_at: float | None = None
     has_diary: bool = False
@@ -51,7 +57,7 @@ class About:
 @dataclass(frozen=True, slots=True)
 class Run:
     """The run that is served. `look`: the step plan of a moment, see `Sights`. `condition`: see
-    `Device`. `diary`: where it is fetched, empty where none is kept."""
+    `Device`. `diary`: where it is fetched, empty where none is kept. `means`: of voice."""
 
     about: About
     counter: Counter
@@ -60,6 +66,7 @@ class Run:
     look: Callable[[int], StepPlan | None]
     condition: Callable[[], DeviceCondition | None]
     diary: Sequence[web.RouteDef] = ()
+    means: Means = field(default_factory=Means)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +157,15 @@ class Server:
         fetched = Fetched(hub, places, about, run.counter.now)
         app = web.Application(middlewares=[guard(self._access)], client_max_size=MOST_BODY)
         app.add_routes(fetched.routes())
-        app.router.add_get("/live", LiveSocket(hub, desk, places, about).serve)
+        app.router.add_get("/live", LiveSocket(hub, desk, places, about, run.means.voice).serve)
         app.router.add_get("/metrics", Metrics(hub).serve)
         app.add_routes(Completions(desk, run.served).routes())
+        app.add_routes(Audio(run.means).routes())
         app.add_routes(run.diary)
         context = self._identity.context if self._identity is not None else None
-        runners = [await _started(app, self._listening, context)]
+        runners = [await started(app, self._listening, context)]
         if self._beside is not None:
-            runners.append(await _started(self._beside.app, self._beside.listening))
+            runners.append(await started(self._beside.app, self._beside.listening))
         return _Insides(hub, desk, runners, [asyncio.create_task(hub.draw())])
 
     @staticmethod
@@ -175,9 +183,10 @@ class Server:
         await asyncio.wait(others, timeout=PARTING) if others else None
 
 
-async def _started(
+async def started(
     app: web.Application, listening: socket.socket, context: ssl.SSLContext | None = None
 ) -> web.AppRunner:
+    """Serve an application on a socket that listens; `context`: without one in plain HTTP."""
     runner = web.AppRunner(
         app,
         access_log=None,

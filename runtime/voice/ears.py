@@ -14,6 +14,7 @@ from devices.complaints import reason
 from devices.device import Delivery
 from devices.samples import Sound
 from runtime.answers.heard import HeardRecord, Said, Standing
+from runtime.voice.mouth import ECHO
 from runtime.voice.priority import be_nice
 from runtime.voice.recognizer import Recognizer
 from runtime.voice.segments import SHORTEST, Segmenter, Turn, Utterance
@@ -27,6 +28,8 @@ from runtime.voice.understanding import (
 
 STALLED = NANOSECONDS
 """Sound that is so far behind is not waited for."""
+LET_GO = NANOSECONDS // 4
+"""Without sound for so long since its button was let go, a microphone hears no more."""
 LONGEST_HOLD = 4 * NANOSECONDS
 """So long at most steps and alerts wait for what was said to be understood."""
 MOST_WAITING = 4
@@ -98,7 +101,7 @@ class Ears:
         for sample in delivery.samples:
             if isinstance(sample, Sound):
                 self._take(sample, now)
-        if delivery.ended or self._is_stalled(now):
+        if delivery.ended or self._is_stalled(now) or self._is_let_go(now):
             self._follow(self._segmenter.finish())
         self._mind_own_voice()
         return self._understood(now)
@@ -154,6 +157,15 @@ class Ears:
     def _is_stalled(self, now: int) -> bool:
         reached = self._segmenter.reached
         return reached is not None and now - reached > STALLED
+
+    def _is_let_go(self, now: int) -> bool:
+        """Whether a button was let go, and the microphone hears only while it is held."""
+        with self._lock:
+            released = self._certain[-1][1] if self._certain else None
+        reached = self._segmenter.reached
+        if released is None or reached is None:
+            return False
+        return reached <= released and now - released > LET_GO
 
     def _follow(self, turns: list[Turn]) -> None:
         for turn in turns:
@@ -228,8 +240,10 @@ class Ears:
 
     def _is_own(self, pending: _Pending) -> bool:
         utterance = pending.utterance
-        span = utterance.began_at, utterance.ended_at
-        return not self._full_duplex and self._reactions.is_speaking(*span)
+        begin, end = utterance.began_at, utterance.ended_at
+        if self._is_certain(utterance, from_its_start=True):
+            begin += ECHO  # the button silenced the glasses: nothing comes back any more
+        return not self._full_duplex and self._reactions.is_speaking(begin, end)
 
     def _wish(self, pending: _Pending) -> Said | None:
         utterance = pending.utterance
@@ -257,10 +271,11 @@ class Ears:
         heard = heard_words(text, utterance.began_at, utterance.ended_at)
         return Said(heard, found.wish)
 
-    def _is_certain(self, utterance: Utterance) -> bool:
+    def _is_certain(self, utterance: Utterance, from_its_start: bool = False) -> bool:
+        last = utterance.began_at if from_its_start else utterance.ended_at
         with self._lock:
             return any(
-                begin <= utterance.ended_at and (end is None or end >= utterance.began_at)
+                begin <= last and (end is None or end >= utterance.began_at)
                 for begin, end in self._certain
             )
 

@@ -35,8 +35,9 @@ LOOK = 0.02
 class Voice(Protocol):
     """What makes text audible."""
 
-    def say(self, text: str, silenced: threading.Event) -> bool:
-        """Speak, and return when that is over: whether all of it was spoken. Raises OSError."""
+    def say(self, text: str, silenced: threading.Event) -> bool | None:
+        """Speak, and return when that is over: whether all of it was spoken; None where nobody was
+        there to speak it. Raises OSError."""
         ...
 
 
@@ -50,12 +51,24 @@ def speaking_command(given: str | None) -> tuple[str, ...]:
         raise SpeechUnavailable(
             f"--speak finds neither {names}: install one, or give --speak-with COMMAND"
         )
+    return _program("--speak-with", given)
+
+
+def writing_command(given: str | None) -> tuple[str, ...] | None:
+    """The program that speaks its standard input as WAV on its standard output, with its arguments;
+    None where none is given and espeak-ng is not there. Raises SpeechUnavailable."""
+    if given is not None:
+        return _program("--speech-wav", given)
+    return ("espeak-ng", "--stdin", "--stdout") if shutil.which("espeak-ng") else None
+
+
+def _program(option: str, given: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(given))
     except ValueError as error:
-        raise SpeechUnavailable(f"--speak-with {given!r}: {error}") from None
+        raise SpeechUnavailable(f"{option} {given!r}: {error}") from None
     if not words or shutil.which(words[0]) is None:
-        raise SpeechUnavailable(f"--speak-with {given!r}: there is no such program")
+        raise SpeechUnavailable(f"{option} {given!r}: there is no such program")
     return words
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -12,36 +14,46 @@ from runtime.coding.ledger import CodingError
 from runtime.coding.review.folder import ReviewFolder
 from runtime.coding.review.routes import Reviewed
 from runtime.run.interruption import Interruption
-from runtime.server.addresses import Address, qr_code
+from runtime.server.addresses import Address
+from runtime.server.opening import handed, tell_page, tell_trust
 from runtime.server.security import MOST_BODY, Access, guard
+from runtime.server.server import Beside, started
+from runtime.server.tls.opening import Identity
+from runtime.server.tls.opening import identity as told_identity
 from runtime.terminal import SafeConsole
 
 LONGEST = 1000  # characters of a line
 GLANCE = 0.2  # seconds between two looks at whether it was ended
 QUIET = 2.0  # seconds without a correction, after which the tables are written
-PARTING = 0.3  # seconds that a client has to take its leave
 
 
-def serve(folder: Path, corrections: Path | None, address: str, console: SafeConsole) -> None:
+def serve(
+    folder: Path,
+    corrections: Path | None,
+    address: str,
+    tls: Sequence[str] | None,
+    console: SafeConsole,
+) -> None:
     """Serve the codings in a folder; the tables are those of the corrections at the end.
 
+    `tls`: the words after --tls, None for plain HTTP.
     Raises CodingError, DeviceError, RuntimeFault.
     """
     at = Address.parse(address)
     opened = ReviewFolder(folder, corrections)
     try:
+        identity = None if tls is None else told_identity(tls, at)
+        access = Access.of(at.host, at.is_loopback, secure=identity is not None)
         listening = at.listen()
         with Interruption() as interruption, listening:
-            access = Access.of(at.host, at.is_loopback)
-            page = f"http://{at.shown_host}:{listening.getsockname()[1]}/"
-            if access.token is not None:
-                page += f"?token={access.token}"
-                if (drawn := qr_code(page)) is not None:
-                    print(drawn)
+            beside = handed(identity, access, at)
             checked = len(opened.checked()[0])
             console.print(f"{len(opened.items)} fixations, {checked} of them checked")
-            console.print(f"page     {page}")
-            asyncio.run(_Serving(opened, access, interruption, console).run(listening))
+            if beside is not None and identity is not None:
+                tell_trust(identity, beside, at, console.print)
+            tell_page(access, listening, at, console.print)
+            serving = _Serving(opened, access, interruption, console)
+            asyncio.run(serving.run(listening, identity, beside))
         if opened.write():
             console.print(printable(f"written to {folder}", LONGEST))
     finally:
@@ -60,18 +72,21 @@ class _Serving:
         self._interruption, self._console = interruption, console
         self._heard_at: float | None = None
 
-    async def run(self, listening: object) -> None:
+    async def run(
+        self, listening: socket.socket, identity: Identity | None, beside: Beside | None
+    ) -> None:
         app = web.Application(middlewares=[guard(self._access)], client_max_size=MOST_BODY)
         app.add_routes(Reviewed(self._folder, self._heard).routes())
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=PARTING)
-        await runner.setup()
+        runners = [await started(app, listening, None if identity is None else identity.context)]
+        if beside is not None:
+            runners.append(await started(beside.app, beside.listening))
         try:
-            await web.SockSite(runner, listening).start()  # type: ignore[arg-type]
             while not self._interruption.came:
                 await asyncio.sleep(GLANCE)
                 await self._write_when_quiet()
         finally:
-            await runner.cleanup()
+            for runner in runners:
+                await runner.cleanup()
 
     def _heard(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()

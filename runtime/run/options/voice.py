@@ -19,7 +19,8 @@ def add_voice_options(group: argparse._ArgumentGroup) -> None:
         nargs="?",
         const="",
         metavar="NAME",
-        help="listen with this computer's microphone (extra 'microphone')",
+        help="listen with this computer's microphone (extra 'microphone'); 'page': with that of "
+        "whoever holds the page's button",
     )
     group.add_argument(
         "--speech-model",
@@ -42,6 +43,12 @@ def add_voice_options(group: argparse._ArgumentGroup) -> None:
         "--speak-with",
         metavar="COMMAND",
         help="what speaks the text on its standard input (default: espeak-ng, else spd-say)",
+    )
+    group.add_argument(
+        "--speech-wav",
+        metavar="COMMAND",
+        help="what speaks for /v1/audio/speech: its standard input, as WAV on its standard output "
+        "(default: espeak-ng)",
     )
     group.add_argument(
         "--duplex",

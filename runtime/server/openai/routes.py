@@ -79,7 +79,7 @@ class Completions:
         except QuestionError as error:
             return api_error(400, str(error), "messages")
         except Busy as error:
-            return api_error(429, str(error))
+            return api_error(error.status, str(error))
         if record.answer is None:
             return api_error(503, record.note or "there is no answer")
         return web.json_response(reply.whole(record, self._usage(asked, record)))
@@ -110,7 +110,7 @@ class Completions:
         except QuestionError as error:
             return await sent.fail(str(error), 400)
         except Busy as error:
-            return await sent.fail(str(error), 429)
+            return await sent.fail(str(error), error.status)
         assert sent.response is not None
         return sent.response
 
@@ -120,17 +120,23 @@ class Completions:
         """The answer as server-sent events. Its status is known once there is something to say."""
         response: web.StreamResponse | None = None
         said = ""
-        async with aclosing(self._answering(asked)) as answering:
-            async for piece in answering:
-                if isinstance(piece, str):
-                    first, response = response is None, response or await _events(request)
-                    said += piece
-                    await _send(response, reply.piece(piece, first))
-                elif piece.answer is None and response is None:
-                    return api_error(503, piece.note or "there is no answer")
-                else:
-                    response = response or await _events(request)
-                    await self._end(response, asked, reply, piece, said)
+        try:
+            async with aclosing(self._answering(asked)) as answering:
+                async for piece in answering:
+                    if isinstance(piece, str):
+                        first, response = response is None, response or await _events(request)
+                        said += piece
+                        await _send(response, reply.piece(piece, first))
+                    elif piece.answer is None and response is None:
+                        return api_error(503, piece.note or "there is no answer")
+                    else:
+                        response = response or await _events(request)
+                        await self._end(response, asked, reply, piece, said)
+        except (QuestionError, Busy) as error:
+            if response is None:
+                raise
+            await _send(response, _failure(str(error)))  # its status was told before
+            return response
         assert response is not None
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -145,7 +151,7 @@ class Completions:
     ) -> None:
         """What follows the pieces of a stream."""
         if record.answer is None:
-            await _send(response, {"error": {"message": record.note, "type": "server_error"}})
+            await _send(response, _failure(record.note or "there is no answer"))
             return
         if not said:
             await _send(response, reply.piece("", first=True))
@@ -217,6 +223,11 @@ class Numbered:
             return api_error(status, reason)
         await self.send({"type": "error", "code": "server_error", "message": reason, "param": None})
         return self.response
+
+
+def _failure(reason: str) -> dict[str, Any]:
+    """What says within a stream that its answer ends here."""
+    return {"error": {"message": reason, "type": "server_error", "param": None, "code": None}}
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

@@ -5,6 +5,8 @@ import { isLive, setSpan } from "./past.js";
 import { add } from "./records.js";
 import { draw, setHeat } from "./scene.js";
 import { follow } from "./diary.js";
+import { hush, speak, speakFor } from "./aloud.js";
+import { listen } from "./talk.js";
 
 const byId = (name) => document.getElementById(name);
 let socket, asked = 0, before = null;
@@ -24,8 +26,12 @@ function connect() {
 
 function say(message) {
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
-  else byId("said").textContent = "the run is over or out of reach";
+  else tell("the run is over or out of reach");
 }
+
+function send(sound) { if (socket.readyState === WebSocket.OPEN) socket.send(sound); }
+
+function tell(line) { byId("said").textContent = line; }
 
 function hear(message) {
   const does = {
@@ -33,25 +39,28 @@ function hear(message) {
       byId("about").textContent = `${message.bundle}, ${message.device}, ${message.engine}`;
       setSpan(message);
       if (message.has_diary) follow();
-      byId("talk").hidden = !message.listens;
+      listen({ listens: message.listens, isOwn: message.microphone, say, send, tell });
+      speakFor(say);
     },
     history: () => { byId("history").replaceChildren(); message.records.forEach(add); },
     record: () => record(message.record),
     piece: () => (byId("said").textContent += message.text),
-    answered: () => (byId("said").textContent = "answered"),
-    refused: () => (byId("said").textContent = message.reason),
-    notice: () => (byId("said").textContent = message.line),
+    answered: () => tell("answered"),
+    refused: () => tell(message.reason),
+    notice: () => tell(message.line),
     condition: () => showCondition(message),
     heat: () => setHeat(message),
     alerts: () => showAlerts(message.alerts, (text) => say({ do: "silence", text })),
     judgement: () => plot(message),
+    speak: () => speak(message),
+    hush,
   };
   does[message.type]?.();
 }
 
 function record(told) {
   if (told.kind === "second") showSecond(told);
-  else if (told.kind === "heard") byId("said").textContent = `heard: ${told.text} (${told.taken_as}) `;
+  else if (told.kind === "heard") tell(`heard: ${told.text} (${told.why ?? told.taken_as}) `);
   else if (told.kind === "answer" || told.kind === "alert") add(told);
   if (told.kind === "alert") alarm(told);
 }
@@ -90,10 +99,4 @@ byId("alert").onsubmit = (event) => {
   event.preventDefault();
   say({ do: "alert", text: byId("watch").value, threshold: +byId("threshold").value });
 };
-const talk = (held) => socket.send(JSON.stringify({ do: "talk", held }));
-byId("talk").onpointerdown = ({ pointerId }) => { byId("talk").setPointerCapture(pointerId); talk(true); };
-byId("talk").onlostpointercapture = () => talk(false);
-byId("talk").onkeydown = ({ key, repeat }) => { if (key === " " && !repeat) talk(true); };
-byId("talk").onkeyup = ({ key }) => { if (key === " ") talk(false); };
-byId("talk").onblur = () => talk(false);
 connect();

@@ -11,6 +11,7 @@ from written_records import answer
 from runtime.answers.alerts import AlertRule, StandingAlert, StandingAlerts
 from runtime.answers.heard import HeardFact, HeardRecord, PointedAt
 from runtime.answers.listeners import AlertsChanged
+from runtime.server.aloud.voice import PageVoice
 from runtime.server.desk import Counter, Desk
 from runtime.server.hub import Hub
 from runtime.server.live_socket import LiveSocket
@@ -76,7 +77,8 @@ def test_a_button_on_the_page_is_a_key_to_talk_and_goes_up_when_the_page_leaves(
         hub = Hub(lambda: 30, (4, 4))
         desk = Desk(Counter(None, None, None, ALERTS, ALERTS.rule, held.append), hub)
         app = web.Application()
-        app.router.add_get("/live", LiveSocket(hub, desk, Places(2), {"listens": True}).serve)
+        socket = LiveSocket(hub, desk, Places(2), {"listens": True}, PageVoice())
+        app.router.add_get("/live", socket.serve)
         async with TestClient(TestServer(app)) as client:
             one, other = await client.ws_connect("/live"), await client.ws_connect("/live")
             assert (await one.receive_json())["listens"]

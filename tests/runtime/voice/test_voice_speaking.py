@@ -172,7 +172,7 @@ def test_no_such_command_no_such_model_no_sound_are_one_line_each_and_the_run_go
         listeners, told = Listeners(), []
         listeners.subscribe("test", lambda news, told=told: told.append(news.line))
         talk = Conversation(options, hears, SystemClock(), listeners)
-        assert talk.ears is None and talk.speaking is None
+        assert talk.ears is None and not talk.speaks
         (line,) = told
         assert said in line and "going on" in line and "\n" not in line
         talk.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spoken_words import QUESTIONS, figures, in_turn, with_noise, write_wav
+from spoken_words import QUESTIONS, errors, figures, in_turn, with_noise, write_wav
 
 from devices.clock import SimulatedClock
 from devices.device import Delivery
@@ -19,7 +19,10 @@ from devices.neon.sound.units import SoundFormat, pack_units
 from devices.neon.timing import ClockOffset
 from devices.neon.wire import RtpPacket, SenderReport
 from runtime.answers.heard import HeardRecord
+from runtime.server.openai.sound import RATE as API_RATE
+from runtime.server.openai.sound import decoded
 from runtime.voice.ears import Ears, Reactions
+from runtime.voice.transcriber import Transcriber
 from runtime.voice.understanding import meaning
 
 START, SECOND = 1_700_000_000 * 10**9, 10**9
@@ -104,3 +107,16 @@ def test_its_own_answers_in_the_microphone_are_no_question(speaker, recognizer, 
         record.taken_as == "question"
         for record in heard_from(load_sound(tmp_path / "own.wav"), recognizer)
     )
+
+
+def test_a_file_of_all_questions_is_understood_for_clients_of_the_api(
+    recognizer, speaker, tmp_path
+):
+    sound, _ = in_turn(speaker, QUESTIONS, 0.0, 1.2)
+    write_wav(tmp_path / "all.wav", sound)
+    transcriber = Transcriber(recognizer)
+    text = transcriber.transcribe(decoded((tmp_path / "all.wav").read_bytes()), API_RATE)
+    wrong, total = errors(" ".join(QUESTIONS), text.result(120))
+    transcriber.close()
+    print(f"{sound.size / 16_000:.1f} s in one file: {wrong} of {total} words wrong")
+    assert wrong / total <= 0.1

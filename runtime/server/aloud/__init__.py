@@ -1,0 +1,1 @@
+"""What is said on the page and by it: its microphone, its browser's voice."""
