@@ -34,7 +34,7 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("gpu", "what each stage takes", writes=False),
+    Benchmark("stages", "what each stage takes, and what share of the peak it reaches", ()),
     Benchmark("decode", "prefill and decode, against PyTorch", ("--shape", "tiny", "--rounds=2")),
     Benchmark("saved_runs", "one run of the decoder for two", ("--shape", "tiny", "--rounds=2")),
     Benchmark("stream", "what a kept context saves", ("--grid", "4x4", "--rounds", "1")),

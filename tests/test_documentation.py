@@ -34,7 +34,7 @@ PAGES = {
 }
 MOST_README_LINES = 130
 HOUSES = ("benchmarks", "devices", "export", "runtime")
-SUBCOMMANDS = ("compare", "report", "sharing", "memory")
+SUBCOMMANDS = ("compare", "report", "sharing", "memory", "soak", "stages")
 
 FENCE = re.compile(r"^```(\w*)$")
 REASON = re.compile(r"^<!-- not run: \S.* -->$")
@@ -50,6 +50,7 @@ SHORT = {
     "devices.emulator": "--port 0 --seconds 0.5",
     "devices.synthetic": "--videos 1 --seconds 10 --questions 2 --frame-rate 2",
     "benchmarks memory": "--tokens 256",
+    "benchmarks stages": "--rounds 1",
     "benchmarks soak": "--seconds 20 --overloaded-seconds 5 --live-seconds 5",
     "benchmarks.streamgaze": "--limit 1 --tasks OI-E OAR",
     "benchmarks.streamgaze sharing": "--limit 1 --tasks OI-E OAR",
@@ -75,9 +76,8 @@ class Shown:
     def program(self):
         """The module, and the subcommand where it has those."""
         name, *arguments = self.words[2:]
-        known = name == "benchmarks" or (
-            name == "benchmarks.streamgaze" and arguments and arguments[0] in SUBCOMMANDS
-        )
+        parts = name in ("benchmarks", "benchmarks.streamgaze")
+        known = parts and arguments and arguments[0] in SUBCOMMANDS
         return f"{name} {arguments[0]}" if known else name
 
     def __str__(self):
