@@ -36,6 +36,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("stages", "what each stage takes, and what share of the peak it reaches", ()),
     Benchmark("decode", "prefill and decode, against PyTorch", ("--shape", "tiny", "--rounds=2")),
+    Benchmark("size", "what a device would do", ("--shape", "tiny", "--rounds=2")),
     Benchmark("saved_runs", "one run of the decoder for two", ("--shape", "tiny", "--rounds=2")),
     Benchmark("stream", "what a kept context saves", ("--grid", "4x4", "--rounds", "1")),
     Benchmark("memory", "where memory goes", ("--tokens", "512")),

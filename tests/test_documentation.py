@@ -34,7 +34,7 @@ PAGES = {
 }
 MOST_README_LINES = 130
 HOUSES = ("benchmarks", "devices", "export", "runtime")
-SUBCOMMANDS = ("compare", "report", "sharing", "memory", "soak", "stages")
+SUBCOMMANDS = ("compare", "report", "sharing", "memory")
 
 FENCE = re.compile(r"^```(\w*)$")
 REASON = re.compile(r"^<!-- not run: \S.* -->$")
@@ -76,8 +76,8 @@ class Shown:
     def program(self):
         """The module, and the subcommand where it has those."""
         name, *arguments = self.words[2:]
-        parts = name in ("benchmarks", "benchmarks.streamgaze")
-        known = parts and arguments and arguments[0] in SUBCOMMANDS
+        named = name == "benchmarks.streamgaze" and arguments and arguments[0] in SUBCOMMANDS
+        known = named or (name == "benchmarks" and arguments)
         return f"{name} {arguments[0]}" if known else name
 
     def __str__(self):
