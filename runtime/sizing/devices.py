@@ -4,8 +4,9 @@ NVIDIA states sparse operations of fewer bits. Dense ones in 16 bits, added up i
 of a Jetson Orin's sparse INT8 (the GPU's, without the accelerators beside it), an eighth of Thor's
 sparse FP4, an eighth of an Ada GeForce's sparse INT8 and a sixteenth of a Blackwell GeForce's
 sparse FP4: GeForce adds up in 32 bits at half the rate. Laptops' are of the most power that a maker
-may allow. The figures were not read off the sheets that are named (there was no network), only the
-Orin Nano Super's and the RTX 4060's compared with pages that quote them: look before you buy.
+may allow. The sheets that are named could not be read when this was written (no network): the
+operations of the Orin Nano Super, AGX Orin 64GB, RTX 4060 and 5090, and the bandwidth of the first,
+the RTX 4090 and 5090 were found so on pages that quote them, the rest on none. Look before you buy.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
-from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.__main__ import main
+from benchmarks.instruments.catalog import BENCHMARKS
 from benchmarks.instruments.conditions import ROOT, Conditions, cpu_features, input_hash
 from benchmarks.instruments.findings import Finding
 from benchmarks.instruments.result import Result, Sheet, add_outputs, publish, told
