@@ -58,7 +58,7 @@ def vjepa_operations(bundle: Bundle, weights: Weights) -> int:
 def vision_operations(bundle: Bundle, weights: Weights) -> int:
     """Of a pair of frames, attention left out: in windows it is a few percent.
 
-    The merger, a small part of the weights, sees a quarter of the patches.
+    The merger, 7 % of the weights, is counted as if it saw every patch, not a quarter of them.
     """
     settings, shape = bundle.manifest.settings, bundle.manifest.geometry.vision
     patches = settings.live_height * settings.live_width * shape.merge**2
