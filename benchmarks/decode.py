@@ -1,4 +1,4 @@
-"""Decode and prefill of the engines against PyTorch bf16: `python -m benchmarks.decode`.
+"""Decode and prefill of the engines against PyTorch bf16: `python -m benchmarks decode`.
 
 One thread, the same random weights, rounds that alternate between all decoders, so that whatever
 else the machine does falls on all alike; a ratio is the median over rounds. Prefill is of visual
@@ -9,21 +9,18 @@ multiplication of the same run. Needs the extra `export`. Measure on an idle mac
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.instruments.conditions import Conditions, cpu_features, input_hash
 from benchmarks.instruments.decoders import (
     THREADS,
     Decoder,
@@ -34,6 +31,7 @@ from benchmarks.instruments.decoders import (
     emit_decoder,
     prefill_operations,
 )
+from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
 from export.checkpoints.qwen_config import DecoderGeometry
@@ -48,8 +46,6 @@ ENGINES: dict[str, tuple[QuantizationKind, Accumulation]] = {
     "int8": ("int8", "int8"),
     "float32": ("float32", "float"),
 }
-CPU_FACTS = Path("/proc/cpuinfo")
-FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 PRODUCTS = 8  # float32 products per round
 
 
@@ -172,63 +168,51 @@ def _best_int4_prefill(measured: Measurement) -> float:
     return max(measured.of_peak(name) for name in ENGINES if name.startswith("int4"))
 
 
-def table(measured: Measurement) -> Table:
+def sheet(measured: Measurement) -> Sheet:
     """One row per decoder: speeds in times PyTorch's, prefill as a share of the peak too, and how
     near the logits come to PyTorch's."""
-    result = Table(title=f"one thread; peak {measured.peak / 1e9:.0f} GFLOP/s in float32")
-    for heading in ("", "MB", "token ms", "speed", "prefill ms", "speed", "of peak", "cosine"):
-        result.add_column(heading, justify="right" if heading else "left")
+    columns = ("", "MB", "token ms", "speed", "prefill ms", "speed", "of peak", "cosine")
+    rows = []
     for name, times in measured.times.items():
         size = measured.data_bytes.get(name)
-        result.add_row(
-            name,
-            f"{size / 1e6:.0f}" if size else "",
-            f"{np.median(times.decode) * 1e3:.2f}",
-            f"{measured.speedup(name, 'decode'):.2f}",
-            f"{np.median(times.prefill) * 1e3:.0f}",
-            f"{measured.speedup(name, 'prefill'):.2f}",
-            f"{measured.of_peak(name):.2f}",
-            f"{measured.cosines[name]:.4f}",
+        rows.append(
+            (
+                name,
+                None if size is None else size / 1e6,
+                float(np.median(times.decode)) * 1e3,
+                measured.speedup(name, "decode"),
+                float(np.median(times.prefill)) * 1e3,
+                measured.speedup(name, "prefill"),
+                measured.of_peak(name),
+                measured.cosines[name],
+            )
         )
-    return result
+    title = f"one thread; peak {measured.peak / 1e9:.0f} GFLOP/s in float32"
+    return Sheet(title, columns, tuple(rows))
 
 
-def cpu_features() -> tuple[str, list[str]]:
-    """The processor's name, and which of the instructions that matter here it has."""
-    try:
-        lines = CPU_FACTS.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine(), []
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    facts = {name.strip(): value.strip() for name, value in facts.items()}
-    flags = facts.get("flags", "").split()
-    return facts.get("model name", platform.machine()), [each for each in FEATURES if each in flags]
-
-
-def write_json(path: Path, measured: Measurement, reached: Sequence[Target]) -> None:
-    """All figures, every round, and where they were measured."""
-    processor, features = cpu_features()
-    content = {
-        "processor": processor,
-        "features": features,
-        "tools": {tool: version(tool) for tool in ("torch", "transformers")}
-        | {"onnxruntime": _engine_version()},
-        "threads": THREADS,
-        **asdict(measured),
-        "targets": [asdict(target) | {"met": target.met} for target in reached],
-    }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _engine_version() -> str:
-    from runtime.engines.engine import onnxruntime_module
-
-    return onnxruntime_module().__version__
+def result(
+    options: argparse.Namespace, workload: Workload, measured: Measurement, amx: bool
+) -> Result:
+    """The figures, what was asked of them, and every round."""
+    reached = targets(measured, amx)
+    rows = (
+        (each.what, each.figure, each.least, "met" if each.met else "NOT met") for each in reached
+    )
+    return Result(
+        "decode",
+        Conditions.here(
+            f"{options.rounds} paired rounds of a prefill and {options.tokens} tokens",
+            input_hash(options.shape, workload.visual, workload.token, workload.step),
+        ),
+        (sheet(measured), Sheet("asked for", ("", "figure", "at least", ""), tuple(rows))),
+        details={"threads": THREADS, **asdict(measured)},
+    )
 
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="python -m benchmarks.decode")
+    parser = Parser(prog="python -m benchmarks decode")
     parser.add_argument("--shape", choices=tuple(SHAPES), default="0.5b")
     parser.add_argument(
         "--context", type=numbers.whole(1), default=512, help="visual tokens (default 512)"
@@ -238,7 +222,7 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=numbers.whole(1), default=9)
     parser.add_argument("--tokens", type=numbers.whole(1), default=8, help="decoded in a round")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    add_outputs(parser)
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for the graphs (kept)")
     options = parser.parse_args(command_line)
     if options.context < options.step:
@@ -246,8 +230,8 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
-    """Measure, print, write."""
+def run(options: argparse.Namespace, folder: Path, console: Console) -> int:
+    """Measure, print, write; returns the exit status."""
     torch.set_num_threads(THREADS)
     geometry = SHAPES[options.shape].decoder
     workload = Workload.drawn(geometry, options.context, options.step)
@@ -260,15 +244,8 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
             options.tokens,
             status.update,
         )
-    processor, features = cpu_features()
-    console.print(f"{processor}: {' '.join(features) or 'features unknown'}")
-    console.print(table(measured))
-    reached = targets(measured, "amx_int8" in features)
-    for target in reached:
-        state = "met" if target.met else "NOT met"
-        console.print(f"{state}: {target.what}: {target.figure:.2f} (at least {target.least})")
-    if options.json:
-        write_json(options.json, measured, reached)
+    has_amx = "amx_int8" in cpu_features()[1]
+    return publish(result(options, workload, measured, has_amx), options, console)
 
 
 def main(command_line: Sequence[str] | None = None) -> int:
@@ -276,14 +253,12 @@ def main(command_line: Sequence[str] | None = None) -> int:
     options = arguments(command_line)
     try:
         if options.folder:
-            run(options, options.folder, SafeConsole())
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                run(options, Path(folder), SafeConsole())
-    except RuntimeFault as error:
+            return run(options, options.folder, SafeConsole())
+        with tempfile.TemporaryDirectory() as folder:
+            return run(options, Path(folder), SafeConsole())
+    except (RuntimeFault, OSError) as error:
         complain(error)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long a sample takes from the tracker to its user: `python -m benchmarks.device_latency`.
+"""How long a sample takes from the tracker to its user: `python -m benchmarks device_latency`.
 
 An emulated phone runs in a process of its own; the device is polled as the live loop would poll
 it. `arrival` is when the last packet of a sample was read from its socket, `capture` when the
@@ -13,14 +13,15 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.instruments.conditions import Conditions, input_hash
+from benchmarks.instruments.findings import Finding
+from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices import numbers
 from devices.device import DeviceCounts, DeviceError
 from devices.neon.device import NeonDevice
@@ -55,12 +56,13 @@ class Measurement:
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="python -m benchmarks.device_latency")
+    parser = Parser(prog="python -m benchmarks device_latency")
     parser.add_argument("--recording", metavar="DIR", help="what the emulated phone plays")
     parser.add_argument("--address", help="of a real phone, in place of the emulated one")
     parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
     parser.add_argument("--seconds", type=numbers.seconds, default=60.0)
     parser.add_argument("--poll-ms", type=numbers.number(0), default=0.2, help="between two polls")
+    add_outputs(parser)
     return parser.parse_args(command_line)
 
 
@@ -107,55 +109,70 @@ def measure(device: NeonDevice, seconds: float, poll_ms: float) -> Measurement:
     return Measurement(gaze, frames, float(np.median(np.diff(captured))) / 1e6, device.counts())
 
 
-def table(measurement: Measurement) -> Table:
-    """Percentiles beside what is asked of them."""
-    frame_limit = FRAME_LIMIT_INTERVALS * measurement.interval
-    rows = (
-        ("gaze: arrival to available", measurement.gaze.from_arrival, GAZE_LIMITS_MS),
-        ("gaze: capture to available", measurement.gaze.from_capture, (None, None, None)),
-        ("frame: arrival to available", measurement.frames.from_arrival, (None, frame_limit, None)),
-        ("frame: capture to available", measurement.frames.from_capture, (None, None, None)),
+def sheets(measurement: Measurement) -> tuple[Sheet, Sheet]:
+    """Percentiles of the delays, and what became of the samples."""
+    delays = (
+        ("gaze: arrival to available", measurement.gaze.from_arrival),
+        ("gaze: capture to available", measurement.gaze.from_capture),
+        ("frame: arrival to available", measurement.frames.from_arrival),
+        ("frame: capture to available", measurement.frames.from_capture),
     )
-    result = Table(title="from the tracker to its user, ms")
-    for heading in ("", "samples", *(f"p{p} (limit)" for p in PERCENTILES)):
-        result.add_column(heading, justify="left" if not heading else "right")
-    for name, values, limits in rows:
-        figures = np.percentile(values, PERCENTILES)
-        cells = [_cell(figure, limit) for figure, limit in zip(figures, limits, strict=True)]
-        result.add_row(name, str(len(values)), *cells)
-    return result
+    columns = ("", "samples", *(f"p{p}" for p in PERCENTILES))
+    rows = tuple(
+        (name, len(values), *map(float, np.percentile(values, PERCENTILES)))
+        for name, values in delays
+    )
+    counts = (("frames", measurement.counts.frames), ("gaze", measurement.counts.gaze))
+    told = tuple(
+        (name, stream.received, stream.delivered, _causes(stream.dropped))
+        for name, stream in counts
+    )
+    return (
+        Sheet("from the tracker to its user, ms", columns, rows),
+        Sheet("samples", ("", "received", "delivered", "dropped"), told),
+    )
 
 
-def _cell(figure: float, limit: float | None) -> str:
-    if limit is None:
-        return f"{figure:.2f}"
-    return f"{figure:.2f} ({limit:.1f}: {'met' if figure <= limit else 'NOT met'})"
+def _causes(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {cause}" for cause, count in sorted(dropped.items())) or "none"
 
 
-def report(measurement: Measurement, console: Console) -> None:
-    """Print the table and the counts."""
-    console.print(table(measurement))
-    for name, stream in (("frames", measurement.counts.frames), ("gaze", measurement.counts.gaze)):
-        causes = ", ".join(f"{n} {cause}" for cause, n in sorted(stream.dropped.items())) or "none"
-        console.print(
-            f"{name}: {stream.received} received, {stream.delivered} delivered; dropped: {causes}"
-        )
+def findings(measurement: Measurement) -> tuple[Finding, ...]:
+    """What is asked of the delays from arrival on."""
+    frame_limit = FRAME_LIMIT_INTERVALS * measurement.interval
+    gaze = np.percentile(measurement.gaze.from_arrival, PERCENTILES)
+    frames = float(np.percentile(measurement.frames.from_arrival, 95))
+    return (
+        *(
+            Finding(f"gaze: arrival to available, p{percentile}", float(figure), limit, "ms")
+            for percentile, figure, limit in zip(PERCENTILES, gaze, GAZE_LIMITS_MS, strict=True)
+        ),
+        Finding("frame: arrival to available, p95", frames, frame_limit, "ms"),
+    )
 
 
-def main() -> int:
-    """The exit status: 1 after an error, which is one line."""
-    options = arguments()
+def main(command_line: Sequence[str] | None = None) -> int:
+    """The exit status: 1 after an error, which is one line, or where a limit is not met."""
+    options = arguments(command_line)
     try:
         if options.address:
             measurement = _measured(options, options.address)
         else:
             with emulator(options.recording, options.seconds) as address:
                 measurement = _measured(options, address)
-    except DeviceError as error:
+        result = Result(
+            "device_latency",
+            Conditions.here(
+                f"{options.seconds:g} s of samples",
+                input_hash(str(options.recording), str(options.address), options.transport),
+            ),
+            sheets(measurement),
+            findings(measurement),
+        )
+        return publish(result, options, SafeConsole())
+    except (DeviceError, OSError) as error:
         complain(error)
         return 1
-    report(measurement, SafeConsole())
-    return 0
 
 
 def _measured(options: argparse.Namespace, address: str) -> Measurement:

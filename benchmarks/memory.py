@@ -1,4 +1,4 @@
-"""Where a bundle's memory goes: `python -m benchmarks.memory BUNDLE`.
+"""Where a bundle's memory goes: `python -m benchmarks memory --bundle DIR`.
 
 All graphs are loaded as the live loop loads them, a step is encoded, a context is filled with it,
 and a question is answered; after each the process is weighed. `private` is memory of
@@ -7,7 +7,7 @@ the process's own, `mapped` are pages of files, which the kernel can drop and re
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
+from benchmarks.instruments.conditions import Conditions, input_hash
+from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
 from runtime.answers.questions import Asker, Question
@@ -25,6 +26,7 @@ from runtime.bundle.opening import Bundle
 from runtime.engines.engine import Engine, OnnxEngine
 from runtime.errors import RuntimeFault
 from runtime.model.models import Models
+from runtime.run.command_line import MINI
 from runtime.stopwatch import Stopwatch
 from runtime.terminal import SafeConsole
 
@@ -119,55 +121,61 @@ def _encoded_step(
     return models.visual(frames[:2]), models.residuals(scene, encoding)
 
 
-def table(bundle: Bundle, weighings: Sequence[Weighing]) -> Table:
+def sheet(bundle: Bundle, weighings: Sequence[Weighing]) -> Sheet:
     """One row per weighing: what it added, and what the process weighed then."""
-    decoder = bundle.manifest.quantization.kind
-    result = Table(title=f"{bundle.manifest.name} (decoder {decoder}), MiB")
-    result.add_column("after")
-    for heading in ("on disk", "private, added", "mapped, added", "resident", "peak"):
-        result.add_column(heading, justify="right")
+    rows = []
     before = Resident(0, 0, 0)
     for weighing in weighings:
         after = weighing.after
-        cells = (
+        sizes = (
             weighing.on_disk,
             after.private - before.private,
             after.mapped - before.mapped,
             after.total,
             after.peak,
         )
-        result.add_row(
-            weighing.what, *("" if size is None else f"{size / MEBIBYTE:.0f}" for size in cells)
-        )
+        mebibytes = (None if size is None else round(size / MEBIBYTE) for size in sizes)
+        rows.append((weighing.what, *mebibytes))
         before = after
-    return result
+    decoder = bundle.manifest.quantization.kind
+    columns = ("after", "on disk", "private, added", "mapped, added", "resident", "peak")
+    return Sheet(f"{bundle.manifest.name} (decoder {decoder}), MiB", columns, tuple(rows))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Weigh; returns the exit status: 1 after an error, which is one line."""
-    parser = Parser(prog="python -m benchmarks.memory")
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="python -m benchmarks memory")
+    parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
     parser.add_argument(
         "--tokens", type=numbers.whole(1), default=2048, help="in the context (default 2048)"
     )
     parser.add_argument(
         "--threads", type=numbers.whole(0), default=0, help="per operator (default: all cores)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
-    options = parser.parse_args(arguments)
+    add_outputs(parser)
+    return parser.parse_args(command_line)
+
+
+def main(command_line: Sequence[str] | None = None) -> int:
+    """Weigh; returns the exit status: 1 after an error, which is one line."""
+    options = arguments(command_line)
+    console = SafeConsole()
     try:
         bundle = Bundle.open(options.bundle)
         weighings = list(weigh(bundle, options.tokens, options.threads))
-    except RuntimeFault as error:
+        told = input_hash(options.tokens, options.threads)
+        result = Result(
+            "memory",
+            Conditions.here("once", told, bundle),
+            (sheet(bundle, weighings),),
+            details={"weighings": [asdict(weighing) for weighing in weighings]},
+        )
+        status = publish(result, options, console)
+    except (RuntimeFault, OSError) as error:
         complain(error)
         return 1
-    SafeConsole().print(table(bundle, weighings))
-    peak = weighings[-1].after.peak
-    print(f"peak resident memory: {peak / GIBIBYTE:.2f} GiB")
-    if options.json:
-        content = {"bundle": bundle.manifest.name, "weighings": [asdict(w) for w in weighings]}
-        options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return 0
+    console.print(f"peak resident memory: {weighings[-1].after.peak / GIBIBYTE:.2f} GiB")
+    return status
 
 
 if __name__ == "__main__":

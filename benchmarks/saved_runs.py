@@ -1,4 +1,4 @@
-"""What does one run of the decoder for two save? `python -m benchmarks.saved_runs`, on the CPU.
+"""What does one run of the decoder for two save? `python -m benchmarks saved_runs`, on the CPU.
 
 A step into two contexts, and a tail step with its question, in one run and in two: one thread,
 random weights, rounds that alternate between all of them. A figure is the median over rounds of one
@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.instruments.conditions import Conditions, input_hash
 from benchmarks.instruments.decoders import THREADS, DrawnWeights, decoder_shape, injected_layers
+from benchmarks.instruments.result import Result, Sheet, Value, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
 from export.checkpoints.qwen_config import DecoderGeometry
@@ -32,6 +34,7 @@ from runtime.engines.engine import OnnxEngine
 from runtime.errors import RuntimeFault
 from runtime.model.context import Context
 from runtime.run.command_line import MINI
+from runtime.terminal import SafeConsole
 
 PRECISIONS: tuple[tuple[QuantizationKind, Accumulation], ...] = (
     ("int4", "float"),
@@ -125,29 +128,41 @@ def _manifest(folder: Path, geometry: DecoderGeometry) -> Manifest:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="python -m benchmarks.saved_runs", description=__doc__)
+    parser = Parser(prog="python -m benchmarks saved_runs", description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="0.5b")
     parser.add_argument("--rounds", type=numbers.whole(1), default=15, metavar="N")
+    add_outputs(parser)
     return parser.parse_args(arguments)
+
+
+def measured(shape: str, count: int) -> tuple[tuple[Value, ...], ...]:
+    """A row for every precision: its name, and both ratios."""
+    rows: list[tuple[Value, ...]] = []
+    for kind, by in PRECISIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            rig = Rig(Path(folder), SHAPES[shape].decoder, kind, by)
+            rig.ratios()  # memory is allocated in a first run
+            rounds = [rig.ratios() for _ in range(count)]
+        ratios = (float(np.median([found[case] for found in rounds])) for case in (BOTH, TAIL))
+        rows.append((f"{kind}, {by}", *ratios))
+    return tuple(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
     options = parse_arguments(arguments)
-    print(f"| one run over two runs | {BOTH} | {TAIL} |\n| --- | ---: | ---: |")
     try:
-        for kind, by in PRECISIONS:
-            with tempfile.TemporaryDirectory() as folder:
-                rig = Rig(Path(folder), SHAPES[options.shape].decoder, kind, by)
-                rig.ratios()  # memory is allocated in a first run
-                rounds = [rig.ratios() for _ in range(options.rounds)]
-            told = [np.median([found[case] for found in rounds]) for case in (BOTH, TAIL)]
-            cells = " | ".join(f"{ratio:.2f}" for ratio in told)
-            print(f"| {kind}, {by} | {cells} |", flush=True)
+        rows = measured(options.shape, options.rounds)
+        inputs = input_hash(options.shape, *GRID, STEPS, TEXT)
+        result = Result(
+            "saved_runs",
+            Conditions.here(f"{options.rounds} paired rounds", inputs),
+            (Sheet("one run's time over two runs'", ("", BOTH, TAIL), rows),),
+        )
+        return publish(result, options, SafeConsole())
     except (RuntimeFault, OSError) as error:
         complain(error)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

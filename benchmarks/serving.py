@@ -1,4 +1,4 @@
-"""What do those who watch a run cost it? `python -m benchmarks.serving`.
+"""What do those who watch a run cost it? `python -m benchmarks serving`.
 
 One run of the synthetic wearer goes on by itself. In turns it is watched, by a page and by two
 clients that read every record, and not watched; both times it is asked the same, all along. The
@@ -21,11 +21,14 @@ from contextlib import contextmanager, suppress
 from statistics import median
 
 import aiohttp
-from rich.table import Table
 
-from benchmarks.instruments.findings import Finding, findings_table
+from benchmarks.instruments.conditions import Conditions, input_hash
+from benchmarks.instruments.findings import Finding
+from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
+from runtime.bundle.opening import Bundle
+from runtime.run.command_line import MINI
 from runtime.terminal import SafeConsole
 
 READERS = 2
@@ -45,23 +48,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
             complain("the run ended before it was served: python -m runtime.live says why")
             return 1
         pairs = asyncio.run(measured(address, options.pairs, options.turn))
-    console = SafeConsole()
-    console.print(medians_table(pairs))
     findings = [
         Finding(f"{name.removesuffix(', ms')}: watched / not", ratio(pairs, fact), MOST)
         for name, fact in FACTS.items()
     ]
-    console.print(findings_table(findings))
-    return 0 if all(finding.is_met for finding in findings) else 1
+    result = Result(
+        "serving",
+        Conditions.here(
+            f"{options.pairs} pairs of turns of {options.turn:g} s",
+            input_hash(str(ASKED), PAUSE, READERS),
+            Bundle.open(MINI),
+        ),
+        (medians_sheet(pairs),),
+        tuple(findings),
+        {"pairs": pairs},
+    )
+    try:
+        return publish(result, options, SafeConsole())
+    except OSError as error:
+        complain(error)
+        return 1
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="python -m benchmarks.serving", description="What watching a run costs.")
+    parser = Parser(prog="python -m benchmarks serving", description="What watching a run costs.")
     parser.add_argument("--pairs", type=numbers.whole(1), default=10, metavar="N")
     parser.add_argument(
         "--turn", type=numbers.number(1, 3600), default=10.0, metavar="SECONDS", help="of each turn"
     )
+    add_outputs(parser)
     return parser.parse_args(arguments)
 
 
@@ -138,14 +154,14 @@ def ratio(pairs: Sequence[tuple[Turn, Turn]], fact: str) -> float:
     return median(median(watched[fact]) / median(alone[fact]) for watched, alone in pairs)
 
 
-def medians_table(pairs: Sequence[tuple[Turn, Turn]]) -> Table:
+def medians_sheet(pairs: Sequence[tuple[Turn, Turn]]) -> Sheet:
     """The medians over all turns."""
-    table = Table("", "watched", "not watched", "answers", box=None)
+    rows = []
     for name, fact in FACTS.items():
         both = [[value for pair in pairs for value in pair[place][fact]] for place in (0, 1)]
         counts = " + ".join(str(len(values)) for values in both)
-        table.add_row(name, *(f"{median(values):.3g}" for values in both), counts)
-    return table
+        rows.append((name, *(median(values) for values in both), counts))
+    return Sheet("", ("", "watched", "not watched", "answers"), tuple(rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does the live loop hold out? `python -m benchmarks.soak`: one simulated hour at 30 and 200 Hz.
+"""Does the live loop hold out? `python -m benchmarks soak`: one simulated hour at 30 and 200 Hz.
 
 Everything of the live loop runs but the models, which cost simulated time only (`--real` runs
 those of the bundle). Samples are lost, streams stall, eyes close. Then a shorter run on a machine
@@ -14,16 +14,18 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.instruments.findings import Finding, findings_table
+from benchmarks.instruments.conditions import Conditions as Circumstances
+from benchmarks.instruments.conditions import input_hash
+from benchmarks.instruments.findings import Finding
 from benchmarks.instruments.live_memory import live_memory, resident, slope
+from benchmarks.instruments.result import Result, add_outputs, publish
 from benchmarks.instruments.simulated import (
     FRAME_RATE,
     GAZE_RATE,
@@ -211,7 +213,7 @@ def memory_line(live: NDArray[np.float64]) -> str:
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="python -m benchmarks.soak", description=__doc__)
+    parser = Parser(prog="python -m benchmarks soak", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
     parser.add_argument(
         "--seconds", type=numbers.seconds, default=3600.0, help="of simulated stream"
@@ -221,7 +223,7 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
         "--live-seconds", type=numbers.seconds, default=3600.0, help="of the live command's stream"
     )
     parser.add_argument("--real", action="store_true", help="run the bundle's models (hours)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
+    add_outputs(parser)
     return parser.parse_args(command_line)
 
 
@@ -249,20 +251,27 @@ def main(command_line: Sequence[str] | None = None) -> int:
         *overload_findings(overloaded, cost),
         *growth_findings(name, slope(live), options.live_seconds),
     ]
-    console.print(findings_table(findings))
-    console.print(memory_line(live))
-    if options.json is not None:
-        facts = {
+    seconds = options.seconds, options.overloaded_seconds, options.live_seconds
+    result = Result(
+        "soak",
+        Circumstances.here("each of three streams once", input_hash(*seconds), bundle),
+        (),
+        tuple(findings),
+        {
             "seconds": options.seconds,
-            "bundle": bundle.manifest.name,
             "models": "real" if options.real else "simulated",
-            "findings": [asdict(found) | {"met": found.is_met} for found in findings],
             "summary": run.summary,
             "memory": run.memory.round(3).tolist(),
             "live_memory": live.round(3).tolist(),
-        }
-        options.json.write_bytes(msgspec.json.encode(facts))
-    return 0 if all(found.is_met for found in findings) else 1
+        },
+    )
+    try:
+        status = publish(result, options, console)
+    except OSError as error:
+        complain(error)
+        return 1
+    console.print(memory_line(live))
+    return status
 
 
 if __name__ == "__main__":

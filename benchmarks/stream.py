@@ -1,4 +1,4 @@
-"""What does an exact stream save? `python -m benchmarks.stream --bundle DIR`, on the CPU.
+"""What does an exact stream save? `python -m benchmarks stream --bundle DIR`, on the CPU.
 
 Time to first token with many steps in the context and with few; encoding and prefilling the same
 steps at the question instead; the released way (8 frames, everything encoded anew, PyTorch); and
@@ -11,20 +11,18 @@ bundle of the real shapes.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
-from rich.table import Table
 
-from benchmarks.instruments.findings import Finding, findings_table
+from benchmarks.instruments.conditions import Conditions, input_hash
+from benchmarks.instruments.findings import Finding
+from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices import numbers
 from devices.clock import NANOSECONDS
 from devices.parser import Parser, complain
@@ -35,6 +33,7 @@ from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
+from runtime.run.command_line import MINI
 from runtime.stopwatch import Stopwatch
 from runtime.stream.frame_timeline import FramePair
 from runtime.stream.gaze_timeline import GazeView
@@ -180,19 +179,19 @@ def findings(times: Milliseconds) -> list[Finding]:
     ]
 
 
-def times_table(times: Milliseconds) -> Table:
+def times_sheet(title: str, times: Milliseconds) -> Sheet:
     """Every case with its median and range."""
-    result = Table("ms", "n", "median", "least", "most", box=None)
-    for name, values in times.items():
-        row = (float(np.median(values)), min(values), max(values))
-        result.add_row(name, str(len(values)), *(f"{value:.1f}" for value in row))
-    return result
+    rows = (
+        (name, len(values), float(np.median(values)), min(values), max(values))
+        for name, values in times.items()
+    )
+    return Sheet(title, ("ms", "n", "median", "least", "most"), tuple(rows))
 
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="python -m benchmarks.stream", description=__doc__)
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR")
+    parser = Parser(prog="python -m benchmarks stream", description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=MINI, metavar="DIR")
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="of the bundle: measures PyTorch, too"
     )
@@ -201,7 +200,7 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--repeats", type=numbers.whole(1), default=5, help="of the quick cases in a round"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
+    add_outputs(parser)
     return parser.parse_args(command_line)
 
 
@@ -225,26 +224,30 @@ def main(command_line: Sequence[str] | None = None) -> int:
         complain(error)
         return 1
     times = measure(cases, options.rounds, options.repeats)
-    found = findings(times)
     console = SafeConsole()
-    console.print(f"{bundle.manifest.name}, {grid[0] * grid[1]} tokens a step, {_machine()}")
-    console.print(times_table(times))
+    title = f"{bundle.manifest.name}, {grid[0] * grid[1]} tokens a step"
+    result = Result(
+        "stream",
+        Conditions.here(
+            f"{options.rounds} rounds, the quick cases {options.repeats} times in each",
+            input_hash(options.grid, *STEPS.values(), QUESTION.text, *QUESTION.options),
+            bundle,
+        ),
+        (times_sheet(title, times),),
+        tuple(findings(times)),
+        {"milliseconds": times},
+    )
+    try:
+        status = publish(result, options, console)
+    except OSError as error:
+        complain(error)
+        return 1
     if RELEASED in times:
         ratio = np.median(times[RELEASED]) / np.median(times[MANY])
         console.print(f"the released way takes {ratio:.1f} times as long to the first token")
     else:
         console.print("the released way: not measured, give --checkpoints")
-    console.print(findings_table(found))
-    if options.json is not None:
-        facts = {
-            "bundle": bundle.manifest.name,
-            "grid": grid,
-            "machine": _machine(),
-            "milliseconds": times,
-            "findings": [asdict(each) | {"met": each.is_met} for each in found],
-        }
-        options.json.write_bytes(msgspec.json.encode(facts))
-    return 0 if all(each.is_met for each in found) else 1
+    return status
 
 
 def _grid(text: str) -> tuple[int, int]:
@@ -252,10 +255,6 @@ def _grid(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise RuntimeFault(f"--grid {text}: write rows and columns of tokens, such as 8x16")
     return int(height), int(width)
-
-
-def _machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.voice RECORDS`: the stages from the end of speech to the first sound.
+"""`python -m benchmarks voice RECORDS`: the stages from the end of speech to the first sound.
 
 RECORDS is what a run with `--listen --speak --record RECORDS` wrote.
 """
@@ -15,7 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from benchmarks.instruments.conditions import Conditions, input_hash
+from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices.parser import Parser, complain
+from runtime.terminal import SafeConsole
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 STAGES = (
@@ -60,22 +63,28 @@ def read_stages(lines: Sequence[bytes]) -> Stages:
     return stages
 
 
-def table(stages: Stages) -> str:
-    """The stages, as a table of Markdown."""
-    rows = ["| since the end of speech, ms | questions | p50 | max |", "|---|---|---|---|"]
-    for stage, times in stages.reached.items():
-        figures = f"{np.median(times):.0f} | {max(times):.0f}" if times else "- | -"
-        rows.append(f"| {stage} | {len(times)} | {figures} |")
-    return "\n".join(rows)
+def sheet(stages: Stages) -> Sheet:
+    """A row for each stage."""
+    rows = tuple(
+        (
+            stage,
+            len(times),
+            round(float(np.median(times))) if times else None,
+            round(max(times)) if times else None,
+        )
+        for stage, times in stages.reached.items()
+    )
+    return Sheet("since the end of speech, ms", ("", "questions", "p50", "max"), rows)
 
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(
-        prog="python -m benchmarks.voice",
+        prog="python -m benchmarks voice",
         description="From the end of speech to the first spoken sound, by stages.",
     )
     parser.add_argument("records", type=Path, metavar="RECORDS", help="what --record wrote")
+    add_outputs(parser)
     return parser.parse_args(command_line)
 
 
@@ -93,8 +102,13 @@ def main(command_line: Sequence[str] | None = None) -> int:
     if not any(stages.reached.values()):
         complain(f"{options.records}: nothing was asked aloud in this run")
         return 1
-    print(table(stages))
-    return 0
+    questions = max(len(times) for times in stages.reached.values())
+    result = Result(
+        "voice",
+        Conditions.here(f"{questions} questions", input_hash(options.records)),
+        (sheet(stages),),
+    )
+    return publish(result, options, SafeConsole())
 
 
 if __name__ == "__main__":

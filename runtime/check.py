@@ -1,6 +1,7 @@
 """`python -m runtime.check BUNDLE`: what this machine will run on, whether it fits, a self-test.
 
 `python -m runtime.check --recording REC`: what a recording is worth.
+`python -m runtime.check --device NAME`: what a device would do, before anyone buys it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from devices.device import DeviceError
-from devices.parser import Parser
+from devices.parser import Parser, complain
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
@@ -26,6 +27,8 @@ from runtime.model.models import Models
 from runtime.model.opening import open_models
 from runtime.model.proof import ProofFigure
 from runtime.recordings.report import as_json, as_lines, reports
+from runtime.sizing.devices import device_named
+from runtime.sizing.prediction import prediction_lines
 from runtime.terminal import SafeConsole
 
 GIBIBYTE = 1 << 30
@@ -235,6 +238,16 @@ def check_recording(path: Path, strict: bool, json: bool) -> int:
     return 0
 
 
+def check_device(name: str) -> int:
+    """Print what a device of the table would do; returns 0 unless there is none."""
+    try:
+        print(*prediction_lines(device_named(name)), sep="\n")
+    except RuntimeFault as error:
+        complain(error)
+        return 1
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None, machine: Machine | None = None) -> int:
     """Check; returns 0 if all is well, else 1."""
     parser = Parser(
@@ -243,16 +256,20 @@ def main(arguments: Sequence[str] | None = None, machine: Machine | None = None)
     )
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--recording", type=Path, metavar="REC", help="a recording, or many")
+    parser.add_argument("--device", metavar="NAME", help="such as 'Jetson AGX Orin 64GB'")
     parser.add_argument("--strict", action="store_true", help="refuse one that is not whole")
     parser.add_argument("--json", action="store_true", help="the report on it as lines of JSON")
     parser.add_argument("--engine", choices=ENGINES, default="auto")
     options = parser.parse_args(arguments)
-    if (options.bundle is None) == (options.recording is None):
-        parser.error("give either a bundle or --recording REC")
+    asked = [each for each in (options.bundle, options.recording, options.device) if each]
+    if len(asked) != 1:
+        parser.error("give either a bundle, --recording REC or --device NAME")
     if options.recording is not None:
         return check_recording(options.recording, options.strict, options.json)
     if options.json or options.strict:
         parser.error("--json and --strict belong to --recording")
+    if options.device is not None:
+        return check_device(options.device)
     console, good = SafeConsole(), True
     try:
         for finding in findings(options, machine or Machine.here()):

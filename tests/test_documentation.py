@@ -49,8 +49,9 @@ SHORT = {
     "runtime.live": "--fast --seconds 4",
     "devices.emulator": "--port 0 --seconds 0.5",
     "devices.synthetic": "--videos 1 --seconds 10 --questions 2 --frame-rate 2",
-    "benchmarks.memory": "--tokens 256",
-    "benchmarks.soak": "--seconds 20 --overloaded-seconds 5 --live-seconds 5",
+    "benchmarks memory": "--tokens 256",
+    "benchmarks stages": "--rounds 1",
+    "benchmarks soak": "--seconds 20 --overloaded-seconds 5 --live-seconds 5",
     "benchmarks.streamgaze": "--limit 1 --tasks OI-E OAR",
     "benchmarks.streamgaze sharing": "--limit 1 --tasks OI-E OAR",
 }
@@ -75,7 +76,8 @@ class Shown:
     def program(self):
         """The module, and the subcommand where it has those."""
         name, *arguments = self.words[2:]
-        known = name == "benchmarks.streamgaze" and arguments and arguments[0] in SUBCOMMANDS
+        named = name == "benchmarks.streamgaze" and arguments and arguments[0] in SUBCOMMANDS
+        known = named or (name == "benchmarks" and arguments)
         return f"{name} {arguments[0]}" if known else name
 
     def __str__(self):

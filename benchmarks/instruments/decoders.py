@@ -126,11 +126,16 @@ class EngineDecoder:
     """An emitted decoder in ONNX Runtime, its keys and values in buffers as in a live run."""
 
     def __init__(
-        self, name: str, path: Path, geometry: DecoderGeometry, workload: Workload
+        self,
+        name: str,
+        path: Path,
+        geometry: DecoderGeometry,
+        workload: Workload,
+        threads: int = THREADS,
     ) -> None:
         self.name = name
         self.data_bytes = path.with_name(f"{path.name}.data").stat().st_size
-        self._engine = OnnxEngine(path, THREADS)
+        self._engine = OnnxEngine(path, threads)
         self._work = workload
         capacity = len(workload.visual) + 1
         shape = decoder_shape(geometry)

@@ -82,7 +82,7 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
     sizes = ["--shape", "tiny", "--context", "16", "--step", "8", "--rounds", "1", "--tokens", "1"]
     assert main([*sizes, "--json", str(file)]) == 0
     assert "decode, int4, float accumulation" in capsys.readouterr().out
-    content = json.loads(file.read_text())
+    content = json.loads(file.read_text())["details"]
     assert content["threads"] == 1
     assert len(content["times"]) == 5
     assert all(len(times[stage]) == 1 for times in content["times"].values() for stage in times)

@@ -1,12 +1,10 @@
 """Where a bundle's memory goes: weighed on the tiny bundle, and the arithmetic of the table."""
 
-import io
 import json
 
 import numpy as np
-from rich.console import Console
 
-from benchmarks.memory import MEBIBYTE, Resident, Weighing, main, table
+from benchmarks.memory import MEBIBYTE, Resident, Weighing, main, sheet
 from runtime.bundle.opening import Bundle
 
 
@@ -24,19 +22,18 @@ def test_rows_are_differences(tiny_folder):
         Weighing(name, disk, Resident(*(size * MEBIBYTE for size in each)))
         for name, disk, each in zip(("program", "vision"), (None, 7 * MEBIBYTE), sizes, strict=True)
     ]
-    console = Console(record=True, width=160, file=io.StringIO())
-    console.print(table(Bundle.open(tiny_folder), weighings))
-    (row,) = [line for line in console.export_text().splitlines() if "vision" in line]
-    assert [cell.strip() for cell in row.strip("│").split("│")] == [
-        *("vision", "7", "5", "100", "135", "150")
-    ]
+    first, second = sheet(Bundle.open(tiny_folder), weighings).rows
+    assert first == ("program", None, 10, 20, 30, 30)
+    assert second == ("vision", 7, 5, 100, 135, 150)
 
 
 def test_every_graph_of_a_bundle_is_weighed(tiny_folder, tmp_path, capsys):
     figures = tmp_path / "memory.json"
-    assert main([str(tiny_folder), "--tokens", "256", "--json", str(figures)]) == 0
+    assert main(["--bundle", str(tiny_folder), "--tokens", "256", "--json", str(figures)]) == 0
     assert "peak resident memory" in capsys.readouterr().out
-    weighings = {row["what"]: row for row in json.loads(figures.read_text())["weighings"]}
+    weighings = {
+        row["what"]: row for row in json.loads(figures.read_text())["details"]["weighings"]
+    }
     for graph in ("vjepa", "resampler.scene", "resampler.gaze", "vision", "decoder"):
         files = (tiny_folder / f"{graph}.onnx", tiny_folder / f"{graph}.onnx.data")
         assert weighings[graph]["on_disk"] == sum(file.stat().st_size for file in files)
@@ -44,7 +41,7 @@ def test_every_graph_of_a_bundle_is_weighed(tiny_folder, tmp_path, capsys):
 
 
 def test_too_small_a_context_and_no_bundle_are_one_line(tiny_folder, tmp_path, capsys):
-    assert main([str(tiny_folder), "--tokens", "20"]) == 1
+    assert main(["--bundle", str(tiny_folder), "--tokens", "20"]) == 1
     assert "error: --tokens 20" in capsys.readouterr().err
-    assert main([str(tmp_path / "none")]) == 1
+    assert main(["--bundle", str(tmp_path / "none")]) == 1
     assert "there is no such bundle" in capsys.readouterr().err

@@ -113,6 +113,7 @@ def test_the_command_prints_a_table_and_writes_its_figures(tiny_folder, tmp_path
     assert "live command: " in printed and "MiB per hour" in printed
     facts = json.loads(out.read_text())
     assert all(finding["met"] for finding in facts["findings"])
+    facts = facts["details"]
     assert [row[0] for row in facts["live_memory"]] == pytest.approx([0, 1, 2, 3], abs=0.02)
     assert all(20 < row[1] < 2000 for row in facts["live_memory"])
     assert facts["models"] == "simulated" and facts["summary"]["kind"] == "summary"

@@ -96,7 +96,7 @@ def test_the_command_measures_pytorch_too(tiny_folder, tmp_path, capsys):
     checkpoints = str(tiny_folder.with_name("tiny-checkpoints"))
     main([*options, "--checkpoints", checkpoints, "--json", str(out)])
     facts = json.loads(out.read_text())
-    assert set(facts["milliseconds"]) == {FEW, MANY, GAZE, FULL, AFRESH, RELEASED}
+    assert set(facts["details"]["milliseconds"]) == {FEW, MANY, GAZE, FULL, AFRESH, RELEASED}
     assert len(facts["findings"]) == 3
     assert "the released way takes" in capsys.readouterr().out
 

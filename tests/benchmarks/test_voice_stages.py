@@ -45,5 +45,7 @@ def test_what_is_no_record_and_a_run_without_voice_are_one_line(tmp_path, capsys
 def test_the_table_is_printed(tmp_path, capsys):
     path = tmp_path / "r.jsonl"
     path.write_bytes(b"\n".join(lines(question(AT, 800, 950.0, 1100))))
-    assert main([str(path)]) == 0
-    assert "| first spoken sound | 1 | 1100 | 1100 |" in capsys.readouterr().out
+    page = tmp_path / "r.md"
+    assert main([str(path), "--markdown", str(page)]) == 0
+    assert "first spoken sound" in capsys.readouterr().out
+    assert "| first spoken sound | 1 | 1,100 | 1,100 |" in page.read_text()

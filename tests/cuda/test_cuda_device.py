@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cuda_bundles import for_cuda
 
-from benchmarks.gpu import main as table
+from benchmarks.stages import main as stages
 from export.graphs.narrowing import cpu_engine
 from export.parity.graphs import engine_logits, random_clip, random_encoding
 from runtime.bundle.manifest import DECODER, GRAPHS
@@ -162,5 +162,6 @@ def test_the_live_run_answers_on_it(folder):
 
 
 def test_the_table_is_filled(folder, capsys):
-    assert table([str(folder), "--engine", "cuda", "--rounds", "3"]) == 0
-    assert "decode, a token" in capsys.readouterr().out
+    assert stages(["--bundle", str(folder), "--engine", "cuda", "--rounds", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "token to token" in printed and "GB/s" in printed
