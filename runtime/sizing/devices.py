@@ -4,7 +4,7 @@ NVIDIA states sparse operations of fewer bits. Dense ones in 16 bits, added up i
 of a Jetson Orin's sparse INT8 (the GPU's, without the accelerators beside it), an eighth of Thor's
 sparse FP4, an eighth of an Ada GeForce's sparse INT8 and a sixteenth of a Blackwell GeForce's
 sparse FP4: GeForce adds up in 32 bits at half the rate. Laptops' are of the most power that a maker
-may allow. The sheets that are named could not be read when this was written (no network): the
+may allow. The sheets that are named were not read when this was written: the
 operations of the Orin Nano Super, AGX Orin 64GB, RTX 4060 and 5090, and the bandwidth of the first,
 the RTX 4090 and 5090 were found so on pages that quote them, the rest on none. Look before you buy.
 """
