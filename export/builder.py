@@ -179,7 +179,7 @@ class BundleBuilder:
         )
 
     def _write_embeddings(self, progress: Share) -> None:
-        kind = self._linears.precision.embedding_type
+        kind = self._linears.precision.table
         write_embeddings(self._weights, self._folder / names.EMBEDDINGS_FILE, kind)
         files.write(self._folder / names.TOKENIZER_FILE, self._tokenizer_file.read_bytes())
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from devices import numbers
 from devices.parser import Parser, complain
 from export.graphs.fixed_sizes import write_for_sizes
 from export.graphs.likeness import random_inputs, relative_difference
@@ -39,17 +40,22 @@ from runtime.errors import EngineError, RuntimeFault
 
 GRAPHS = (VJEPA, VISION, SCENE, GAZE)
 LARGEST_DIFFERENCE = 0.05  # of a 16-bit engine, relative to the root mean square of the output
+WORKSPACE = 1 << 30  # bytes; scores of V-JEPA at 384 px that are not fused take half of it
 Measure = Callable[[bytes, str, ShapeProfile], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be built. `precisions`: candidates, the best measured one is kept."""
+    """What is to be built. `precisions`: candidates, the best measured one is kept.
+
+    `workspace`: the bytes that a layer may take beside its inputs and outputs.
+    """
 
     flavour: Flavour
     capabilities: tuple[str, ...]
     precisions: tuple[Precision, ...]
     gpu: Gpu | None
+    workspace: int = WORKSPACE
 
 
 class EngineBuilder:
@@ -153,6 +159,8 @@ class EngineBuilder:
         for name, span in profile.ranges.items():
             shapes.set_shape(name, span.least, span.usual, span.most)
         config.add_optimization_profile(shapes)
+        pool = self._library.MemoryPoolType.WORKSPACE
+        config.set_memory_pool_limit(pool, self._order.workspace)
         if self._order.flavour == "tensorrt_rtx":
             config.num_compute_capabilities = len(self._order.capabilities)
             for index, capability in enumerate(self._order.capabilities):
@@ -211,7 +219,8 @@ def make_order(options: argparse.Namespace, gpu: Gpu | None) -> Order:
     if flavour == "tensorrt" and capabilities != (gpu.capability,):
         raise EngineError(f"tensorrt builds for this GPU alone ({gpu.capability}): leave out --sm")
     precisions = ("fp16", "bf16") if options.precision == "auto" else (options.precision,)
-    return Order(flavour, capabilities, precisions, gpu)
+    workspace = int(options.workspace * WORKSPACE)
+    return Order(flavour, capabilities, precisions, gpu, workspace)
 
 
 def _with_point(number: str) -> str:
@@ -237,6 +246,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "(fp16 where no GPU can measure it)",
     )
     parser.add_argument("--flavour", choices=FLAVOURS, help="default: the one installed")
+    parser.add_argument(
+        "--workspace",
+        type=numbers.number(0, above=True),
+        default=1.0,
+        metavar="GIB",
+        help="that a layer may take beside its inputs and outputs (1)",
+    )
     return parser.parse_args(arguments)
 
 

@@ -13,29 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike
 from onnx import ValueInfoProto
 
 from export import files
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.graph_writer import CONTRIB, GraphWriter, tensor_info
-from export.graphs.quantization import ROWS, Linears
+from export.graphs.quantization import EMBEDDINGS, ROWS, Linears, WeightSource
 from runtime.bundle import manifest as names
+from runtime.bundle.token_table import TableFormat, stored_rows, stored_type, stored_width
 
 Progress = Callable[[int, int], None]
 Side = Callable[[str], str]
-
-
-class WeightSource(Protocol):
-    """Tensors of the decoder under their canonical names, LoRA merged."""
-
-    def tensor(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """The tensor `name`, cast to `dtype`."""
-        ...
 
 
 class DecoderEmitter:
@@ -87,6 +78,7 @@ class DecoderEmitter:
             self._last_layer_and_head(graph, norm, stream)
             if progress:
                 progress(size.layers, size.layers)
+            self._linears.note_table(self._weights)
             return graph.save(*self._interface(), self._linears.facts())
 
     def _split_residuals(self, graph: GraphWriter) -> None:
@@ -277,19 +269,19 @@ class DecoderEmitter:
         return inputs, outputs
 
 
-def write_embeddings(weights: WeightSource, path: Path, dtype: DTypeLike) -> None:
-    """The token embeddings as a .npy file of this type, which runtime maps into memory."""
-    stored = weights.tensor("embed_tokens.weight")
-    kind = np.dtype(dtype)
+def write_embeddings(weights: WeightSource, path: Path, kind: TableFormat) -> None:
+    """The token embeddings as a .npy file in a format, which runtime maps into memory."""
+    stored = weights.tensor(EMBEDDINGS)
+    tokens, width = stored.shape
     header = {
-        "descr": np.lib.format.dtype_to_descr(kind),
+        "descr": np.lib.format.dtype_to_descr(stored_type(kind)),
         "fortran_order": False,
-        "shape": tuple(stored.shape),
+        "shape": (tokens, stored_width(width, kind)),
     }
     with files.writing(path) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for rows in stored.split(ROWS):
-            file.write(rows.float().numpy().astype(kind).data)
+            file.write(np.ascontiguousarray(stored_rows(rows.float().numpy(), kind)).data)
 
 
 def _residual(layer: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -30,7 +31,9 @@ from export.graphs.matrices import (
     MatrixFormat,
     SymmetricFourBits,
 )
+from runtime.bundle import token_table as table
 from runtime.bundle.manifest import Accumulation, Quantization, QuantizationKind, Target
+from runtime.bundle.token_table import TableFormat
 
 EMBEDDINGS = "embed_tokens.weight"
 MATRICES = ("_proj.weight", "lm_head.weight")  # how the names end of what is multiplied with
@@ -38,6 +41,14 @@ ROWS = 4096  # of a matrix that are worked on at a time
 ERRORS = "rounding errors"  # among the facts of a graph
 # What int4-mixed keeps in eight bits: few bytes, and most of what rounding does to the logits.
 TENDER = frozenset({"kv", "k_proj", "v_proj", "o_proj", "lm_head"})
+
+
+class WeightSource(Protocol):
+    """Tensors of the decoder under their canonical names, LoRA merged."""
+
+    def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """The tensor `name`, cast to `dtype`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +72,9 @@ class Precision:
     """`usual`: the format of most matrices; `tender`: of the kinds in TENDER.
 
     `packing`: which of a layer's queries, keys and values are one matrix. `accumulation`: the
-    coarsest that activations are brought to. `attention`: the type of queries, keys, values and
-    rotary rows; CUDA has its kernel in 16 bits only. `in_pairs`: a run appends to two contexts, as
-    on a GPU, where a prefill costs what reading the weights does.
+    coarsest that activations are brought to. `table`: of the token embeddings. `attention`: the
+    type of queries, keys, values and rotary rows; CUDA has its kernel in 16 bits only. `in_pairs`:
+    a run appends to two contexts, as on a GPU, where a prefill costs what reading the weights does.
     """
 
     kind: QuantizationKind
@@ -71,7 +82,7 @@ class Precision:
     tender: MatrixFormat
     block: int | None
     accumulation: Accumulation
-    embedding_type: type[np.floating]
+    table: TableFormat
     packing: tuple[str, ...] = ("qkv",)
     target: Target = "cpu"
     attention: type[np.floating] = np.float32
@@ -124,11 +135,15 @@ class Linears:
     def stored_type(self, name: str) -> type[np.floating]:
         """The narrowest float type in which values of a tensor are stored as they are."""
         if name == EMBEDDINGS:
-            return self.precision.embedding_type
+            return np.float32 if self.precision.table == "float32" else np.float16
         return self.precision.format(_kind(name)).value_type if _is_matrix(name) else np.float32
 
     def stored_bytes(self, name: str, shape: tuple[int, ...]) -> int:
         """What a tensor of the decoder takes on the disk."""
+        if name == EMBEDDINGS:
+            tokens, width = shape
+            kind = self.precision.table
+            return tokens * table.stored_width(width, kind) * table.stored_type(kind).itemsize
         if not _is_matrix(name):
             return math.prod(shape) * np.dtype(self.stored_type(name)).itemsize
         rows, width = shape
@@ -144,6 +159,18 @@ class Linears:
         chosen = self.precision.format(_kind(name))
         for rows in weight.split(ROWS):
             yield chosen.restored(chosen.pieces(rows.float()), rows.shape[1])
+
+    def note_table(self, weights: WeightSource) -> None:
+        """Remember what rounding costs the token embeddings, where they are no floats."""
+        kind, error = self.precision.table, RoundingError()
+        if kind != "six_bits":
+            return
+        for rows in weights.tensor(EMBEDDINGS).split(ROWS):
+            rows = rows.float()
+            stored = table.stored_rows(rows.numpy(), kind)
+            change = torch.from_numpy(table.restored_rows(stored, rows.shape[1])).sub_(rows)
+            error += RoundingError(_square(change), _square(rows))
+        self._errors[_kind(EMBEDDINGS)] = error
 
     def facts(self) -> dict[str, str]:
         """What has to be known of the matrices that are written, to be kept with the graph."""
@@ -188,23 +215,24 @@ def _cuda_precision(kind: QuantizationKind) -> Precision:
     }
     usual, tender, packing = formats[kind]
     block = BLOCK if kind.startswith("int4") else None
-    table = np.float32 if kind == "float32" else np.float16
+    tables: dict[QuantizationKind, TableFormat] = {"fp16": "float16", "float32": "float32"}
+    rows = tables.get(kind, "six_bits")
     half = np.float16
-    return Precision(kind, usual, tender, block, "float", table, packing, "cuda", half, True)
+    return Precision(kind, usual, tender, block, "float", rows, packing, "cuda", half, True)
 
 
 def _precision(kind: QuantizationKind, accumulation: Accumulation) -> Precision:
     four = FourBits(accumulation)
     if kind == "int4":
-        return Precision(kind, four, four, BLOCK, accumulation, np.float16)
+        return Precision(kind, four, four, BLOCK, accumulation, "float16")
     if kind == "int4-mixed":
-        return Precision(kind, four, EightBits(), BLOCK, "int8", np.float16, ("q", "kv"))
+        return Precision(kind, four, EightBits(), BLOCK, "int8", "float16", ("q", "kv"))
     if kind == "int8":
         rows = EightBitRows()
-        return Precision(kind, rows, rows, None, "int8", np.float16)
+        return Precision(kind, rows, rows, None, "int8", "float16")
     if kind == "fp16":
-        return Precision(kind, Float16(), Float16(), None, "float", np.float16)
-    return Precision(kind, Float32(), Float32(), None, "float", np.float32)
+        return Precision(kind, Float16(), Float16(), None, "float", "float16")
+    return Precision(kind, Float32(), Float32(), None, "float", "float32")
 
 
 def _is_matrix(name: str) -> bool:

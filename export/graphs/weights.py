@@ -10,7 +10,8 @@ from torch import Tensor
 
 from export.checkpoints.gaze import GazeCheckpoint
 from export.checkpoints.qwen import QwenCheckpoint
-from export.graphs.quantization import EMBEDDINGS, MATRICES, Linears
+from export.graphs.quantization import EMBEDDINGS, MATRICES, ROWS, Linears
+from runtime.bundle.token_table import restored_rows, stored_rows
 
 ADAPTED = re.compile(r"^layers\.(\d+)\.self_attn\.(q_proj|v_proj)\.weight$")
 
@@ -66,5 +67,6 @@ class RoundedWeights:
         return self._linears.rounded_rows(name, self._weights.tensor(name))
 
     def _stored(self, embeddings: Tensor) -> Tensor:
-        kind = self._linears.precision.embedding_type
-        return torch.from_numpy(embeddings.float().numpy().astype(kind)).float()
+        kind, width = self._linears.precision.table, embeddings.shape[1]
+        pieces = (stored_rows(rows.float().numpy(), kind) for rows in embeddings.split(ROWS))
+        return torch.cat([torch.from_numpy(restored_rows(piece, width)) for piece in pieces])

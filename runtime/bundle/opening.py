@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from devices.printable import printable
@@ -24,11 +23,11 @@ from runtime.bundle.manifest import (
 )
 from runtime.bundle.signatures import Signature
 from runtime.bundle.soundness import check_soundness
+from runtime.bundle.token_table import TokenTable
 from runtime.bundle.verification import Verification, cache_folder
 from runtime.errors import BundleError
 
 LARGEST_MANIFEST = 1 << 24  # bytes; that of a model of 7B has a hundredth of it
-EMBEDDING_TYPES = ("float32", "float16")
 COPY_AGAIN = "copy the bundle again"
 LONGEST_REASON = 120  # characters of what a library says
 
@@ -60,16 +59,17 @@ class Bundle:
         return bundle
 
     @cached_property
-    def embeddings(self) -> NDArray[np.floating]:
-        """The token embeddings, (vocabulary, D) float32 or float16, mapped from the file.
+    def embeddings(self) -> TokenTable:
+        """The token embeddings, mapped from the file.
 
         Raises BundleError for a file that is no such array.
         """
         path = self.folder / EMBEDDINGS_FILE
         try:
-            return np.load(path, mmap_mode="r")
+            stored = np.load(path, mmap_mode="r")
         except Exception as error:  # whatever a header can hold
             raise BundleError(f"{path}: not an array: {_reason(error)}: {COPY_AGAIN}") from error
+        return TokenTable(stored, self.manifest.geometry.decoder.width)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -242,11 +242,10 @@ def _check_graphs(folder: Path, manifest: Manifest) -> None:
 
 def _check_embeddings(bundle: Bundle) -> None:
     shape = bundle.manifest.geometry.decoder
-    found = bundle.embeddings
-    if found.shape != (shape.vocabulary, shape.width) or found.dtype.name not in EMBEDDING_TYPES:
+    if not bundle.embeddings.holds(shape.vocabulary):
         raise BundleError(
-            f"{bundle.folder / EMBEDDINGS_FILE}: {found.dtype.name} of shape {found.shape}, not "
-            f"floats of {(shape.vocabulary, shape.width)}: export the bundle again"
+            f"{bundle.folder / EMBEDDINGS_FILE}: no embeddings of {(shape.vocabulary, shape.width)}"
+            " in floats or six bits: export the bundle again"
         )
 
 

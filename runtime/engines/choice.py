@@ -23,7 +23,12 @@ from runtime.engines.gpu import Gpu, find_gpu
 from runtime.engines.identity import nvidia_driver, processor
 from runtime.engines.shape_profiles import shape_profiles
 from runtime.engines.store import EngineStore, Target
-from runtime.engines.tensorrt_engine import FLAVOURS, TensorRTEngine, tensorrt_module
+from runtime.engines.tensorrt_engine import (
+    FLAVOURS,
+    TensorRTEngine,
+    kernels_path,
+    tensorrt_module,
+)
 from runtime.engines.webgpu import WebGpu, WebGpuEngine, find_webgpu, refuse_types
 from runtime.errors import EngineError
 
@@ -91,7 +96,8 @@ class EngineChoice:
             if self.bundle.graph_path(graph) == path:
                 profiles = {p.name: p for p in shape_profiles(self.bundle.manifest, graph)}
                 library = tensorrt_module(self.flavour)
-                return TensorRTEngine(library, engine, profiles[self.profile])
+                profile, kernels = profiles[self.profile], kernels_path(engine)
+                return TensorRTEngine(library, engine, profile, kernels=kernels)
         if self.kind == "cpu":
             return OnnxEngine(path, self.threads)
         manifest = self.bundle.manifest

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.signatures import takes_pairs
+from runtime.bundle.token_table import TokenRows
 from runtime.engines.engine import Engine
 from runtime.engines.tensors import Tensor, on_host
 from runtime.errors import NotFiniteError, QuestionError
@@ -59,12 +60,12 @@ class Context:
         self,
         decoder: Engine,
         manifest: Manifest,
-        embeddings: NDArray[np.floating],
+        embeddings: TokenRows,
         grid: tuple[int, int],
         capacity: int,
         most_rows: int | None = None,
     ) -> None:
-        """`embeddings`: the token embeddings, (vocabulary, D), usually memory-mapped.
+        """`embeddings`: those of tokens, usually from a file that is mapped into memory.
 
         `most_rows`: tokens that are prefilled at once, None for all; for a device that computes no
         more of them right.

@@ -47,7 +47,7 @@ def files_of_at_most(size):
 
 
 def write_table(folder):
-    write_embeddings(Weights(), folder / "embeddings.npy", np.float32)
+    write_embeddings(Weights(), folder / "embeddings.npy", "float32")
 
 
 def write_weight(folder):

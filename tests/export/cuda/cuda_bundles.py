@@ -10,12 +10,12 @@ import torch
 from onnx import numpy_helper
 
 from export.checkpoints.qwen_config import DecoderGeometry
-from export.graphs.decoder import DecoderEmitter
+from export.graphs.decoder import DecoderEmitter, write_embeddings
 from export.graphs.graph_writer import graph_spec
 from export.graphs.kernels import check_kernels
 from export.graphs.narrowing import encoder_types, narrow
-from export.graphs.quantization import linears
-from runtime.bundle.manifest import DECODER, GRAPHS, MANIFEST_FILE
+from export.graphs.quantization import EMBEDDINGS, linears
+from runtime.bundle.manifest import DECODER, EMBEDDINGS_FILE, GRAPHS, MANIFEST_FILE
 from runtime.bundle.opening import Bundle, write_manifest
 from runtime.bundle.verification import file_spec
 
@@ -31,6 +31,7 @@ class EmittedWeights:
             for name, array in arrays.items()
             if array.dtype in (np.float16, np.float32)
         }
+        self._arrays[EMBEDDINGS] = np.load(folder / EMBEDDINGS_FILE).astype(np.float32)
 
     def tensor(self, name, dtype=None):
         part, whole = name.rsplit(".", 1)
@@ -40,6 +41,8 @@ class EmittedWeights:
             start = {"q": 0, "k": self.width, "v": self.width + kv}[part[-6]]
             end = start + (self.width if part[-6] == "q" else kv)
             return torch.from_numpy(np.ascontiguousarray(packed[..., start:end].T))
+        if name == EMBEDDINGS:
+            return torch.from_numpy(self._arrays[name])
         array = self._arrays.get(name, self._arrays.get(f"{name}.weight"))
         return torch.from_numpy(np.ascontiguousarray(array.T if array.ndim == 2 else array))
 
@@ -68,6 +71,7 @@ def for_cuda(source, folder, kind):
     written = linears(kind, target="cuda")
     injected = manifest.geometry.resampler.injected_layers
     DecoderEmitter(weights, geometry, injected, written).emit(folder)
+    write_embeddings(weights, folder / EMBEDDINGS_FILE, written.precision.table)
     types = encoder_types("cuda")
     for graph, encoder in types.items():
         narrow(folder / f"{graph}.onnx", encoder)

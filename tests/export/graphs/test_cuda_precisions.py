@@ -9,6 +9,7 @@ import torch
 from export.checkpoints.common import CheckpointError
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from export.graphs.quantization import linears
+from export.graphs.weights import RoundedWeights
 
 NAMES = ["layers.0.mlp.down_proj", "layers.0.self_attn.kv", "lm_head"]
 HALF = onnx.TensorProto.FLOAT16
@@ -91,3 +92,24 @@ def test_what_a_matrix_takes_is_known_before_it_is_written(tmp_path, kind, name)
 def test_activations_in_eight_bits_are_refused(kind, accumulation, option):
     with pytest.raises(CheckpointError, match=f"{option} brings activations to 8 bits"):
         linears(kind, accumulation, "cuda")
+
+
+@pytest.mark.parametrize("kind", ["int4", "int4-mixed"])
+def test_embeddings_are_coarser_than_floats_and_finer_than_matrices(kind):
+    given = matrix(300, 130)
+    writer = linears(kind, target="cuda")
+    writer.note_table(Table(given))
+    cost = writer.summary().errors["embed_tokens"]
+    rounded = RoundedWeights(Table(given), writer)
+    found = rounded.tensor("embed_tokens.weight")
+    assert cost == pytest.approx(float((found - given).norm() / given.norm()), rel=1e-4)
+    assert 0.01 < cost < 0.03
+    assert torch.equal(rounded.embeddings([299, 3]), found[[299, 3]])
+
+
+class Table:
+    def __init__(self, given):
+        self._given = given
+
+    def tensor(self, name, dtype=None):
+        return self._given

@@ -161,12 +161,17 @@ def test_embeddings_that_are_no_array(bundle, content):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((550, 127), np.float32), np.zeros((550, 128), np.int64)]
+    "array",
+    [
+        np.zeros((550, 127), np.float32),
+        np.zeros((550, 128), np.int64),
+        np.zeros((550, 128), np.uint8),
+    ],
 )
 def test_embeddings_of_another_shape_or_type(bundle, array):
     np.save(bundle / names.EMBEDDINGS_FILE, array)
     sign_again(bundle)
-    assert "not floats of (550, 128)" in refusal(bundle)
+    assert "no embeddings of (550, 128)" in refusal(bundle)
 
 
 @pytest.mark.parametrize(
