@@ -50,6 +50,7 @@ SHORT = {
     "devices.emulator": "--port 0 --seconds 0.5",
     "devices.synthetic": "--videos 1 --seconds 10 --questions 2 --frame-rate 2",
     "benchmarks memory": "--tokens 256",
+    "benchmarks proof": "--rounds 1",
     "benchmarks stages": "--rounds 1",
     "benchmarks soak": "--seconds 20 --overloaded-seconds 5 --live-seconds 5",
     "benchmarks.streamgaze": "--limit 1 --tasks OI-E OAR",

@@ -26,6 +26,7 @@ BENCHMARKS = (
     Benchmark("saved_runs", "one run of the decoder for two", ("--shape", "tiny", "--rounds=2")),
     Benchmark("stream", "what a kept context saves", ("--grid", "4x4", "--rounds", "1")),
     Benchmark("memory", "where memory goes", ("--tokens", "512")),
+    Benchmark("proof", "what the proof on the device costs a start", ("--rounds", "2")),
     Benchmark(
         "soak",
         "whether the live loop holds out",

@@ -31,6 +31,8 @@ TOKENS, KEYS, VALUES = "scene tokens", "scene keys", "scene values"
 GAZED, RESTING = "residuals, gaze", "residuals, no active fixation"
 PREFILL, DECODE = "logits, prefill", "logits, token by token"
 COMPARED = (FEATURES, LIVE, ODD, TOKENS, KEYS, VALUES, GAZED, RESTING, PREFILL, DECODE)
+AT_ONCE = "logits, all in one run"  # beside what was sealed as PREFILL
+ASKED = (*COMPARED, AT_ONCE)
 
 LARGEST_FILE = 1 << 26  # bytes; that of a 7B model has a tenth of it
 

@@ -30,6 +30,7 @@ PROVIDER = PROVIDERS["webgpu"]
 WHOLE = (SCENE, GAZE, DECODER)  # graphs of which no node may stay on the host
 FLOATS = ("float", "float16", "double")
 PLUGIN = "onnxruntime_ep_webgpu"
+KNOWN = ("library_path", "version")  # of a plugin's metadata: said before, or of no use
 LONGEST = 200  # characters of what a plugin says of its device
 
 
@@ -62,7 +63,7 @@ def find_webgpu(
     if not devices:
         return None
     told = {f"plugin {_version()}": "", **devices[0].ep_metadata, **devices[0].device.metadata}
-    line = ", ".join(f"{key} {value}".strip() for key, value in told.items())
+    line = ", ".join(f"{key} {value}".strip() for key, value in told.items() if key not in KNOWN)
     return WebGpu(printable(line, LONGEST), tuple(devices[:1]))
 
 

@@ -10,6 +10,7 @@ contexts, and a step with the text that follows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,6 +167,32 @@ class Context:
         if not np.isfinite(logits).all():
             raise NotFiniteError("the decoder computed what is no number")
         self._mark = Mark(length, self._mark.steps, first + len(tokens))
+        return logits.reshape(-1)
+
+    def append_at_once(
+        self, steps: Sequence[tuple[Tensor, Tensor | None]], tokens: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Prefill steps, each as for `append_step`, and text behind them in one run, which no
+        stream does; for a proof of as many rows. As `append_text` beyond that."""
+        before, positions = self._mark, []
+        for visual, _ in steps:
+            where, self._mark = self._step(visual)
+            positions.append(where)
+        after, self._mark = self._mark, before
+        positions.append(text_positions(after.next_text, len(tokens)))
+        embeddings = [*(on_host(visual) for visual, _ in steps)]
+        embeddings.append(self._embeddings[tokens].astype(np.float32))
+        zero = on_host(self._zero_residual)
+        residuals = [
+            np.repeat(zero, len(visual), axis=1) if added is None else on_host(added)
+            for visual, added in [*steps, (tokens, None)]
+        ]
+        given = np.concatenate(embeddings), np.concatenate(positions, axis=1)
+        last = np.array([len(given[0]) - 1])
+        logits, length = self._run(*given, np.concatenate(residuals, axis=1), last)
+        if not np.isfinite(logits).all():
+            raise NotFiniteError("the decoder computed what is no number")
+        self._mark = Mark(length, after.steps, after.next_text + len(tokens))
         return logits.reshape(-1)
 
     @property

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import prod
 
 from runtime.bundle.manifest import DECODER
 from runtime.bundle.opening import Bundle
-from runtime.bundle.vectors import read_vectors
+from runtime.bundle.vectors import ODD_GRID, ReferenceVectors, read_vectors
 from runtime.engines.choice import (
     Asked,
     EngineChoice,
@@ -29,6 +30,7 @@ from runtime.model.verdicts import Subject, Verdict, Verdicts
 
 # Engines in 16 bits: what their builder allows, and twice that for what rests on their output.
 TENSORRT = Allowance(encoders=0.05, following=0.1, odd_grid=False)
+FEWER = (prod(ODD_GRID), 1)  # tokens at once, where a device computes no more of them right
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +101,8 @@ class _Opening:
             fault = opened.verdict.fault
             if fault is None:
                 return opened
-            if self.asked != "auto" and opened.verdict.one_by_one:
-                return _one_by_one(opened, fault)
+            if self.asked != "auto" and opened.verdict.rows is not None:
+                return _in_rows(opened, opened.verdict.rows, fault)
             if is_last:
                 raise EngineError(f"--engine {self.asked}: {_refusal(choice, fault)}")
             refused[choice.kind] = _refusal(choice, fault)
@@ -131,17 +133,25 @@ def _proven(choice: EngineChoice, models: Models, known: Verdicts, again: bool) 
         figures = _until_wrong(prove(models, vectors, allowance))
         verdict = Verdict(subject, None if figures[-1].holds else figures[-1].line)
         if not figures[-1].holds and figures[-1].graph == DECODER:
-            alone = _until_wrong(prove_decoder(models.in_rows(1), vectors))
-            verdict = replace(verdict, one_by_one=alone[-1].holds)
+            verdict = replace(verdict, rows=_most_rows(models, vectors))
         known.keep(verdict)
     return OpenedModels(choice, models, verdict, figures)
 
 
-def _one_by_one(opened: OpenedModels, fault: str) -> OpenedModels:
+def _most_rows(models: Models, vectors: ReferenceVectors) -> int | None:
+    """With how many tokens prefilled at once the decoder is right; None: with none of FEWER."""
+    for rows in FEWER:
+        if _until_wrong(prove_decoder(models.in_rows(rows), vectors))[-1].holds:
+            return rows
+    return None
+
+
+def _in_rows(opened: OpenedModels, rows: int, fault: str) -> OpenedModels:
     """The same engine, as far as it computes right."""
-    reason = f"{opened.choice.reason}; prefills one token at a time: {fault}"
+    some = "one token" if rows == 1 else f"{rows} tokens"
+    reason = f"{opened.choice.reason}; prefills {some} at a time: {fault}"
     choice = replace(opened.choice, reason=reason)
-    return replace(opened, choice=choice, models=opened.models.in_rows(1))
+    return replace(opened, choice=choice, models=opened.models.in_rows(rows))
 
 
 def _refusal(choice: EngineChoice, fault: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from runtime.bundle.vectors import ASKED
 from runtime.bundle.verification import APPLICATION, machine_name
 from runtime.engines.choice import EngineChoice
 
@@ -24,12 +25,13 @@ LARGEST = 1 << 16  # bytes of one verdict
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`device`: what computes, its driver and the versions of its software. `bundle`: its digest,
-    which holds the hashes of all its files."""
+    which holds the hashes of all its files. `asked`: what is compared."""
 
     machine: str
     engine: str
     device: tuple[str, ...]
     bundle: str
+    asked: tuple[str, ...] = ASKED
 
     @classmethod
     def of(cls, choice: EngineChoice) -> Subject:
@@ -41,12 +43,12 @@ class Subject:
 class Verdict:
     """`fault`: the graph that was wrong and its figure; None where all was right.
 
-    `one_by_one`: whether all is right as long as tokens are prefilled one at a time.
+    `rows`: all is right as long as no more tokens are prefilled at once; None: it is not.
     """
 
     subject: Subject
     fault: str | None
-    one_by_one: bool = False
+    rows: int | None = None
 
 
 class Verdicts:

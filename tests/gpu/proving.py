@@ -2,8 +2,7 @@
 
 `figures`: every graph against the reference vectors; `one_by_one`: the decoder again, tokens
 prefilled one at a time; `streams`: two contexts filled by turns, asked and rewound, against each
-alone and against the CPU; `fetched`: how many tensors visited the host while a step was encoded and
-prefilled.
+alone and against the CPU; `lost`: what became of a context whose device failed in mid-run.
 """
 
 import json
@@ -15,9 +14,11 @@ import numpy as np
 from runtime.bundle.opening import Bundle
 from runtime.bundle.vectors import ODD_GRID, read_vectors
 from runtime.engines.choice import Machine, choose_engine
-from runtime.engines.tensors import DeviceTensor
+from runtime.engines.webgpu import WebGpuEngine
+from runtime.errors import EngineError, NotFiniteError
 from runtime.model.models import Models
 from runtime.model.proof import prove, prove_decoder
+from runtime.model.standby import Standby
 
 ROOM = 120  # tokens
 
@@ -60,23 +61,29 @@ def farthest(some, others):
     return max(float(np.abs(a - b).max()) for a, b in zip(some, others, strict=True))
 
 
-def fetched(models, vectors):
-    """Calls that bring a tensor of a frame to the host."""
-    calls, fetch = [], DeviceTensor.numpy
-    DeviceTensor.numpy = lambda tensor: calls.append(tensor.shape) or fetch(tensor)
+def lost(bundle, vectors):
+    """What is said when the device fails between two steps, what becomes of the context that lay
+    on it, and how far the next one is off what the CPU gives."""
+    said, cpu = [], choose_engine("cpu", bundle, Machine.here())
+    standby = Standby(choose_engine("webgpu", bundle, Machine.here()), lambda *_: cpu, said.append)
+    models = Models(bundle, standby.load).in_rows(1)
+    standby.arm()
+    context = models.context(ODD_GRID, ROOM)
+    context.append_step(*vectors.steps()[0])
+    run = WebGpuEngine.run
+    WebGpuEngine.run = failing
     try:
-        settings = models.bundle.manifest.settings
-        grid = (settings.live_height, settings.live_width)
-        frames = models.bundle.manifest.geometry.vjepa.frames
-        clip = np.stack([vectors.live[0]] + [vectors.live[1]] * (frames - 1))
-        scene = models.scene(models.features(clip), 0, 1, grid)
-        residuals = models.residuals(scene, vectors.encoding)
-        visual = models.visual(vectors.live)
-        assert isinstance(visual, DeviceTensor)
-        models.context(grid, ROOM).append_step(visual, residuals)
-        return len(calls)
+        context.append_step(*vectors.steps()[1])
+    except NotFiniteError as error:
+        told = str(error)
     finally:
-        DeviceTensor.numpy = fetch
+        WebGpuEngine.run = run
+    expected = alone(Models(bundle).in_rows(1), vectors, 0)
+    return {"said": said, "told": told, "off": farthest(alone(models, vectors, 0), expected)}
+
+
+def failing(engine, inputs, into=None, keep=()):
+    raise EngineError("WebGPU can't run it: device lost")
 
 
 def main(folder):
@@ -99,7 +106,7 @@ def main(folder):
                 farthest(second, alone(cpu, vectors, 1)),
             ),
         },
-        "fetched": fetched(models, vectors),
+        "lost": lost(bundle, vectors),
     }
     print(json.dumps(found))
 

@@ -51,7 +51,8 @@ class Runtime:
 
 def device(name=PROVIDER):
     hardware = SimpleNamespace(metadata={"Discrete": "1"})
-    return SimpleNamespace(ep_name=name, ep_metadata={"vendor": "a maker"}, device=hardware)
+    metadata = {"library_path": "there/lib.so", "version": "0.4", "vendor": "a maker"}
+    return SimpleNamespace(ep_name=name, ep_metadata=metadata, device=hardware)
 
 
 def plugin(name):
@@ -73,7 +74,7 @@ def test_a_plugin_is_registered_and_its_device_told():
     for _ in range(2):  # every run looks for it, and a library is registered once
         found = find_webgpu(runtime, plugin)
         assert runtime.registered == ["there/lib.so"]
-        assert found.told.endswith("vendor a maker, Discrete 1")
+        assert found.told == "plugin of unknown version, vendor a maker, Discrete 1"
         assert found.devices == (runtime.devices[1],)
 
 

@@ -8,6 +8,7 @@ import benchmarks.device_latency
 import benchmarks.memory
 import benchmarks.mini.__main__
 import benchmarks.mini.rounding
+import benchmarks.proof
 import benchmarks.soak
 import benchmarks.stream
 import benchmarks.streamgaze.__main__
@@ -52,6 +53,7 @@ REFUSED = [
     (benchmarks.memory.main, ["--threads", "-1"]),
     (benchmarks.mini.__main__.parse_arguments, ["--questions", "0"]),
     (benchmarks.mini.rounding.parse_arguments, ["never-read", "--clips", "0"]),
+    (benchmarks.proof.main, ["--rounds", "0"]),
     (benchmarks.soak.arguments, ["--seconds", "nan"]),
     (benchmarks.stream.arguments, ["--bundle", "never-read", "--rounds", "0"]),
     (benchmarks.streamgaze.__main__.main, [*STREAMGAZE, "--check", "--ask-after", "nan"]),
