@@ -19,7 +19,7 @@ from runtime.cluster.handing_over import Packed, unpacked
 from runtime.cluster.units import ClusterError, Opener, Parcel, Work
 from runtime.errors import RuntimeFault
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for a wish to be reached from outside
 LONGEST = 500  # characters of a cause
 
 

@@ -13,7 +13,7 @@ from runtime.cluster.units import ClusterError, Opener, Unit
 
 pytestmark = pytest.mark.cluster
 ray = pytest.importorskip("ray", reason="needs the extra 'cluster'")
-LOOPBACK = {"node_ip_address": "127.0.0.1", "include_dashboard": False}
+LOOPBACK = {"node_ip_address": "127.0.0.2", "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,13 @@ def nodes():
     """Two simulated nodes of two cores each."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **LOOPBACK})
-    cluster.add_node(num_cpus=2, **LOOPBACK)
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **LOOPBACK})
+        cluster.add_node(num_cpus=2, **LOOPBACK)
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_lost_node_loses_nothing(joined, tmp_path):
 def test_no_cluster_at_an_address_is_one_line():
     from runtime.cluster.ray_place import Connection
 
-    with pytest.raises(ClusterError, match="--address 127.0.0.1:1: no Ray cluster answers"):
+    with pytest.raises(ClusterError, match=r"--address 127.0.0.1:1: no Ray cluster answers"):
         Connection("127.0.0.1:1", False)
 
 
