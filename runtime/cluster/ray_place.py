@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from runtime.cluster.units import ClusterError, Opener, Parcel, Work
 from runtime.errors import RuntimeFault
 
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for a wish to be reached from outside
+REACHED_WITHIN = 10.0  # seconds
 LONGEST = 500  # characters of a cause
 
 
@@ -156,11 +158,22 @@ class RayPlace:
         self._progress.pop(worker, None)
 
 
+def _reach(address: str) -> None:
+    """Raises ClusterError where nothing listens at HOST:PORT: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), REACHED_WITHIN).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ClusterError(f"--address {address}: no Ray cluster answers: {error}") from error
+
+
 class Connection:
     """A cluster that is joined, or one of this machine alone; left again at the end."""
 
     def __init__(self, address: str | None, dashboard: bool) -> None:
         """`address`: None for this machine alone, on loopback. Raises ClusterError."""
+        if address is not None and address != "auto":
+            _reach(address)
         own = {"_node_ip_address": LOOPBACK, "include_dashboard": dashboard}
         # Ray reports its use to its makers unless it is told not to.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

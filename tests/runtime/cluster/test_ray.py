@@ -92,7 +92,7 @@ def test_object_store_and_driver_stay_flat(joined, tmp_path):
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         weights.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
-    units = [Unit(f"fine-{n}", 1.0) for n in range(2_000)]
+    units = [Unit(f"fine-{n}", 1.0) for n in range(10_000)]
     dispatch(tmp_path, units, heard=heard)
     assert weights[-1] - weights[len(weights) // 2] < 8  # MiB
     free = ray.available_resources()["object_store_memory"]
