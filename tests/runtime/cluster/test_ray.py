@@ -1,15 +1,19 @@
 """Real processes of Ray on two simulated nodes: they are killed, and nothing is lost or twice."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from drawn_streamgaze import choice, draw_set
 from drawn_work import KeptStore
 
 from runtime.cluster.dispatch import Dispatcher, Rules
 from runtime.cluster.units import ClusterError, Opener, Unit
+from runtime.run.command_line import MINI
 
 pytestmark = pytest.mark.cluster
 ray = pytest.importorskip("ray", reason="needs the extra 'cluster'")
@@ -97,3 +101,32 @@ def test_object_store_and_driver_stay_flat(joined, tmp_path):
     assert weights[-1] - weights[len(weights) // 2] < 8  # MiB
     free = ray.available_resources()["object_store_memory"]
     assert free > 0.99 * ray.cluster_resources()["object_store_memory"]
+
+
+def test_a_driver_that_is_killed_goes_on_where_it_was(nodes, tmp_path):
+    """Two workers, then three; the results are those of one process, byte for byte."""
+    from benchmarks.streamgaze.__main__ import main
+    from benchmarks.streamgaze.merging import merge
+
+    videos = {f"video{n}": 9 for n in range(8)}
+    asked = [(stem, [choice(second) for second in range(1, 10)]) for stem in videos]
+    drawn = draw_set(tmp_path / "set", videos, {"past_scene_recall": asked})
+    given = drawn.options("--bundle", MINI, "--out")
+    assert main([*given, str(tmp_path / "local")]) == 0
+    out = tmp_path / "ray"
+    command = [*given, str(out), "--on", "ray", "--address", nodes.address, "--workers"]
+    driver = subprocess.Popen([sys.executable, "-m", "benchmarks.streamgaze", *command, "2"])
+    results = out / "results.jsonl"
+    while driver.poll() is None and not (results.is_file() and results.stat().st_size):
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    before = len(results.read_bytes().splitlines())
+    assert 0 < before < 72, "the run ended before it was disturbed"
+    assert main([*command, "3"]) == 0
+    for name in ("local", "ray"):
+        merge([tmp_path / name], tmp_path / f"sorted-{name}", is_untimed=True)
+    whole = (tmp_path / "sorted-local" / "results.jsonl").read_bytes()
+    assert len(whole.splitlines()) == 72
+    assert (tmp_path / "sorted-ray" / "results.jsonl").read_bytes() == whole
+    assert len(results.read_bytes().splitlines()) == 72
