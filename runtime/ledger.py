@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -71,7 +72,7 @@ class Ledger(Generic[Conditions, Result]):
         self._path = folder / job.results_file
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab+")
+            self._file = self._path.open("ab+", buffering=0)
         except OSError as error:
             raise job.fault(f"--out {folder}: can't be written: {error.strerror}") from error
         try:
@@ -86,12 +87,16 @@ class Ledger(Generic[Conditions, Result]):
             raise
 
     def append(self, results: Sequence[Result]) -> None:
-        """Write some results; afterwards not even a power cut loses them."""
+        """Write some results, all or none; afterwards not even a power cut loses them."""
+        left = memoryview(b"".join(msgspec.json.encode(each) + b"\n" for each in results))
+        before = self._path.stat().st_size
         try:
-            self._file.write(b"".join(msgspec.json.encode(each) + b"\n" for each in results))
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(before)
             raise self._job.fault(f"{self._path}: {error.strerror}") from error
 
     def read(self) -> list[Result]:

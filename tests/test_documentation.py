@@ -34,7 +34,7 @@ PAGES = {
 }
 MOST_README_LINES = 130
 HOUSES = ("benchmarks", "devices", "export", "runtime")
-SUBCOMMANDS = ("compare", "report", "sharing", "memory")
+SUBCOMMANDS = ("compare", "report", "sharing", "memory", "merge")
 
 FENCE = re.compile(r"^```(\w*)$")
 REASON = re.compile(r"^<!-- not run: \S.* -->$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from benchmarks.streamgaze import command, memory, sharing
+from benchmarks.streamgaze import memory, merging, sharing, spreading
 from benchmarks.streamgaze.data.dataset import DataSetError
 from benchmarks.streamgaze.reporting import comparison, report
 from devices.parser import complain
@@ -17,6 +17,7 @@ COMMANDS = {
     "report": report.run,
     "sharing": sharing.run,
     "memory": memory.run,
+    "merge": merging.run,
 }
 
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given and given[0] in COMMANDS:
             return COMMANDS[given[0]](given[1:], console)
-        return command.run(given, console)
+        return spreading.run(given, console)
     except (DataSetError, RuntimeFault) as error:
         complain(error)
         return 1

@@ -15,6 +15,7 @@ from benchmarks.streamgaze.asking.engines import ENGINES, load_models
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate, problems
 from benchmarks.streamgaze.asking.protocols import NOT_REPRODUCED, RULES
 from benchmarks.streamgaze.asking.results import RUNS, Conditions, Result, Run
+from benchmarks.streamgaze.asking.units import done_in, in_shard
 from benchmarks.streamgaze.data.dataset import (
     DataSetError,
     Selection,
@@ -31,6 +32,7 @@ from benchmarks.streamgaze.reporting.summary import summary_lines
 from devices import numbers
 from devices.parser import Parser
 from devices.printable import printable
+from runtime.cluster.command_line import add_place_options, check_place_options
 from runtime.ledger import Ledger
 from runtime.model.models import Models
 
@@ -63,17 +65,21 @@ def make_run(
     check_options(options)
     files, library = open_data(options)
     models = load_models(options)
-    conditions = _conditions(options, models, files)
+    conditions = conditions_of(options, models, files)
+    own = files if options.shard is None else in_shard(files, options.shard)
+    elsewhere = done_in(options.after)
     results = Ledger(RUNS, options.out, conditions)
-    done = frozenset(result.key for result in results.before)
+    done = elsewhere | {result.key for result in results.before}
     console.print(f"{conditions.engine}, protocol {options.protocol}, gaze: {options.gaze}")
     if options.protocol == "released":
         console.print(NOT_REPRODUCED)
     try:
-        total = sum(len(file.questions) for file in files)
+        asked = [question.key for file in own for question in file.questions]
         with _progress(console) as progress:
-            task = progress.add_task("questions", total=total, completed=len(done))
-            for result in evaluate(models, library, files, way_of(options), done):
+            task = progress.add_task(
+                "questions", total=len(asked), completed=sum(key in done for key in asked)
+            )
+            for result in evaluate(models, library, own, way_of(options), done):
                 results.append([result])
                 heard(result)
                 progress.advance(task)
@@ -133,9 +139,10 @@ def check(
     return 1 if causes else 0
 
 
-def _conditions(
+def conditions_of(
     options: argparse.Namespace, models: Models, files: Sequence[TaskFile]
 ) -> Conditions:
+    """What the answers of a run depend on; a shard's are those of the whole."""
     manifest = models.bundle.manifest
     return Conditions(
         bundle=manifest.name,
@@ -171,7 +178,8 @@ def run_parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.streamgaze",
         description="Ask a bundle the questions of a StreamGaze data set and keep every answer. "
         "A run that was stopped goes on when the same command is given again. "
-        "`compare RUN_A RUN_B` and `report RUN ...` work on finished runs, `sharing` measures what "
+        "`compare RUN_A RUN_B` and `report RUN ...` work on finished runs, `merge` makes one "
+        "run of several, `sharing` measures what "
         "shared work saves, `memory` weighs a run; each has its own --help.",
     )
     parser.add_argument(
@@ -180,6 +188,7 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="RUN", help="folder of this run's results")
     add_data_options(parser)
     add_way_options(parser)
+    add_place_options(parser)
     return parser
 
 
@@ -189,6 +198,7 @@ def check_options(options: argparse.Namespace) -> None:
         raise DataSetError("give --bundle and --out for a run, or --check")
     if options.ask_after and options.protocol == "released":
         raise DataSetError("--ask-after belongs to --protocol causal: released has no tail step")
+    check_place_options(options)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

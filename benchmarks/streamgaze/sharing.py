@@ -14,11 +14,11 @@ from rich.console import Console
 
 from benchmarks.streamgaze.asking.engines import load_models
 from benchmarks.streamgaze.asking.evaluation import Way, evaluate
-from benchmarks.streamgaze.asking.results import Result
+from benchmarks.streamgaze.asking.units import of_videos
 from benchmarks.streamgaze.command import add_data_options, add_way_options, open_data, way_of
 from benchmarks.streamgaze.data.dataset import DataSetError, TaskFile, by_video
 from benchmarks.streamgaze.data.media import Library
-from benchmarks.streamgaze.data.questions import EvaluationQuestion
+from benchmarks.streamgaze.merging import untimed
 from benchmarks.streamgaze.reporting.tables import markdown_table
 from devices.parser import Parser
 from runtime.model.models import Models
@@ -80,21 +80,12 @@ def measure(
 ) -> Iterator[Measured]:
     """Ask the questions of each video both ways, one right after the other."""
     for video, questions in by_video(files):
-        own = [replace(file, questions=_of_video(file, video)) for file in files]
+        own = of_videos(files, frozenset([video]))
         began = time.perf_counter()
         together = list(evaluate(models, library, own, way))
         between = time.perf_counter()
         alone = list(evaluate(models, library, own, replace(way, isolated=True)))
         ended = time.perf_counter()
-        answers = {result.key: said(result) for result in alone}
-        different = sum(said(result) != answers[result.key] for result in together)
+        answers = {result.key: untimed(result) for result in alone}
+        different = sum(untimed(result) != answers[result.key] for result in together)
         yield Measured(video, len(questions), between - began, ended - between, different)
-
-
-def _of_video(file: TaskFile, video: str) -> tuple[EvaluationQuestion, ...]:
-    return tuple(question for question in file.questions if question.key.video == video)
-
-
-def said(result: Result) -> Result:
-    """A result without its timing."""
-    return replace(result, ttft_ms=None, stages_ms={})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +15,9 @@ from devices.device import DeviceError
 from devices.parser import Parser, complain, say
 from devices.printable import printable
 from runtime.bundle.opening import Bundle
+from runtime.cluster.command_line import add_place_options, check_place_options, resolved
+from runtime.cluster.spread import spread_on_ray
+from runtime.cluster.units import Opener
 from runtime.coding.coding import CodingWay, RecordingCoder
 from runtime.coding.ledger import CODING, CodingError
 from runtime.coding.outputs.drawn import draw_coding
@@ -23,6 +27,8 @@ from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuest
 from runtime.coding.recipe import Recipe
 from runtime.coding.results import Coding, read_coding
 from runtime.coding.source import CodingSource, open_source, sources
+from runtime.coding.spread import merging
+from runtime.coding.spread.work import CodingStore, CodingWork, costs, not_whole
 from runtime.engines.choice import ENGINES, Machine
 from runtime.errors import RuntimeFault
 from runtime.heap import keep_heap_flat
@@ -38,18 +44,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Code recordings; returns the exit status."""
     keep_heap_flat()
     fill_closed_streams()
-    options = parse_arguments(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     console = SafeConsole()
+    if given[:1] == ["merge"]:
+        return _ended(partial(merging.run, given[1:], console), "the results")
+    options = parse_arguments(given)
+    where = options.out or options.review
+    return _ended(partial(do, options, given, console), where)
+
+
+def do(options: argparse.Namespace, given: Sequence[str], console: SafeConsole) -> None:
+    """Review, or code, here or elsewhere."""
+    if options.review is not None:
+        review(options, console)
+    elif options.on == "local":
+        code_all(options, console)
+    else:
+        code_elsewhere(options, given, console)
+
+
+def _ended(act: Callable[[], None], where: object) -> int:
+    """The exit status of an act, and in one line what was wrong."""
     try:
-        if options.review is not None:
-            review(options, console)
-        else:
-            code_all(options, console)
+        act()
     except (RuntimeFault, DeviceError) as error:
         complain(error)
         return 1
     except OSError as error:
-        complain(f"{error.filename or options.out or options.review}: {error.strerror}")
+        complain(f"{error.filename or where}: {error.strerror}")
         return 1
     except MemoryError:
         complain("the memory does not suffice for this bundle")
@@ -132,6 +154,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar=("auto | CERT", "KEY"),
         help="serve it over TLS: with these files, or as an authority made here once vouches",
     )
+    add_place_options(parser)
     options = parser.parse_args(arguments)
     if options.review is not None and (options.recordings or options.out):
         parser.error("--review DIR takes what lies in DIR: leave out REC and --out")
@@ -151,13 +174,50 @@ def review(options: argparse.Namespace, console: SafeConsole) -> None:
 
 def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
     """Code every recording, then write what is of all of them."""
+    found = checked_recordings(options)
+    if options.shard is not None:
+        own = options.shard.of(costs(found))
+        found = {name: path for name, path in found.items() if name in own}
+    bundle = Bundle.open(options.bundle)
+    models = open_models(options.engine, bundle, Machine.here(), threads=options.cores or 0).models
+    coder = RecordingCoder(models, way_of(options))
+    console.print(printable(f"bundle {bundle.manifest.name}, {models.engine_name}", LONGEST))
+    write_all(options, found, bundle, console, coder)
+
+
+def code_elsewhere(options: argparse.Namespace, given: Sequence[str], console: SafeConsole) -> None:
+    """Code every recording at a place, then write what is of all of them here."""
+    check_place_options(options)
+    if options.on == "slurm":
+        raise CodingError("--on slurm is not there for codings: give each task its --shard I/N")
+    found = checked_recordings(options)
+    bundle = Bundle.open(options.bundle)
+    store = CodingStore(options.out, bundle.manifest.digest)
+    pending = not_whole(options, way_of(options), bundle.manifest, found)
+    opener = Opener("runtime.coding.__main__:open_work", (str(Path.cwd()), *given))
+    spread_on_ray(options, opener, costs(pending), store, "recordings", console)
+    done = {name: path for name, path in found.items() if name not in store.skipped}
+    write_all(options, done, bundle, console)
+    if store.skipped:
+        raise CodingError(f"{len(store.skipped)} recordings could not be coded, said above")
+
+
+def open_work(arguments: Sequence[str]) -> CodingWork:
+    """As a worker opens it. `arguments`: the folder that paths are taken from, then a coding's."""
+    folder, *given = arguments
+    options = resolved(parse_arguments(given), Path(folder))
+    return CodingWork(options, way_of(options), checked_recordings(options))
+
+
+def way_of(options: argparse.Namespace) -> CodingWay:
+    """How the command line wants fixations coded."""
     things = () if options.things is None else listed_things(options.things)
-    way = CodingWay(
-        CodingQuestion(things, options.question, options.check == "yes"),
-        options.gaze,
-        options.share,
-        options.fps,
-    )
+    question = CodingQuestion(things, options.question, options.check == "yes")
+    return CodingWay(question, options.gaze, options.share, options.fps)
+
+
+def checked_recordings(options: argparse.Namespace) -> dict[str, Path]:
+    """The recordings by the names of their folders. Raises CodingError, DeviceError."""
     paths = sources(options.recordings)
     if options.corrections is not None and len(paths) > 1:
         raise CodingError("--corrections belongs to one recording: give one")
@@ -167,19 +227,26 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
         check_target(options.rerun, replaces=True)
     if options.corrections is not None and not options.corrections.is_file():
         raise CodingError(f"--corrections {options.corrections}: there is no such file")
-    bundle = Bundle.open(options.bundle)
-    models = open_models(options.engine, bundle, Machine.here()).models
-    coder = RecordingCoder(models, way)
-    console.print(printable(f"bundle {bundle.manifest.name}, {models.engine_name}", LONGEST))
-    names = _folder_names(paths)
+    return dict(zip(_folder_names(paths), paths, strict=True))
+
+
+def write_all(
+    options: argparse.Namespace,
+    found: dict[str, Path],
+    bundle: Bundle,
+    console: SafeConsole,
+    coder: RecordingCoder | None = None,
+) -> None:
+    """Write the tables of recordings; `coder` codes each before, without one all are coded."""
     codings = []
-    for path, name in zip(paths, names, strict=True):
+    for name, path in found.items():
         source = open_source(
             path, bundle.manifest.settings, options.fixations, options.fixation_file
         )
         for line in source.read.notices:
             console.print(printable(line, LONGEST))
-        _code(coder, source, options.out / name, console)
+        if coder is not None:
+            _code(coder, source, options.out / name, console)
         Recipe.of(options, path).write(options.out / name)
         codings.append(_written(options, source, options.out / name, console))
     write_together(codings, options.out, options.bids)

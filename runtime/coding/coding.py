@@ -13,6 +13,7 @@ from devices.clock import NANOSECONDS
 from devices.device import DeviceError
 from devices.recording.video import VideoCursor
 from runtime.answers.session import live_size
+from runtime.bundle.manifest import Manifest
 from runtime.coding.coder import Coder, Decision
 from runtime.coding.ledger import CODING, Code, CodingConditions
 from runtime.coding.pictures import crop, save
@@ -46,16 +47,17 @@ class CodingWay:
     rate: float = 1.0
 
 
-def conditions_of(models: Models, source: CodingSource, way: CodingWay) -> CodingConditions:
+def conditions_of(
+    manifest: Manifest, engine: str, source: CodingSource, way: CodingWay
+) -> CodingConditions:
     """What the codes of a recording depend on."""
-    manifest = models.bundle.manifest
     return CodingConditions(
         recording=source.read.name,
         fixations=source.origin,
         bundle=manifest.name,
         bundle_digest=manifest.digest,
         weights=manifest.provenance.weights,
-        engine=models.engine_name,
+        engine=engine,
         gaze=way.gaze,
         question=way.question.text,
         things=way.question.things,
@@ -87,7 +89,10 @@ class RecordingCoder:
 
         Raises CodingError.
         """
-        ledger = Ledger(CODING, folder, conditions_of(self._models, source, self._way))
+        models = self._models
+        manifest = models.bundle.manifest
+        conditions = conditions_of(manifest, models.engine_name, source, self._way)
+        ledger = Ledger(CODING, folder, conditions)
         done = frozenset(code.number for code in ledger.before)
         try:
             heard(len(done))

@@ -84,3 +84,18 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JobError, match="can't be written"):
         opened(tmp_path / "file")
+
+
+def test_what_did_not_fit_on_the_disk_leaves_no_part(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ledger = opened(tmp_path)
+    ledger.append([Done(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(JobError):
+            ledger.append([Done(2), Done(3)])
+    assert JOB.read(tmp_path) == [Done(1)]
+    ledger.append([Done(2), Done(3)])
+    assert JOB.read(tmp_path) == [Done(1), Done(2), Done(3)]

@@ -1,0 +1,1 @@
+"""Batch work on more machines than one: units, who gets which, and the places where they run."""

@@ -1,0 +1,1 @@
+"""Codings on other places than this process, and codings made of several."""
