@@ -78,8 +78,7 @@ class Shown:
         """The module, and the subcommand where it has those."""
         name, *arguments = self.words[2:]
         named = name == "benchmarks.streamgaze" and arguments and arguments[0] in SUBCOMMANDS
-        known = named or (name == "benchmarks" and arguments)
-        return f"{name} {arguments[0]}" if known else name
+        return f"{name} {arguments[0]}" if named or (name == "benchmarks" and arguments) else name
 
     def __str__(self):
         return f"{self.where}: {shlex.join(self.words)}"

@@ -26,7 +26,7 @@ from runtime.coding.outputs.writing import write_recording, write_together
 from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
 from runtime.coding.recipe import Recipe
 from runtime.coding.results import Coding, read_coding
-from runtime.coding.source import CodingSource, open_source, sources
+from runtime.coding.source import CodingSource, folder_names, open_source, sources
 from runtime.coding.spread import merging
 from runtime.coding.spread.work import CodingStore, CodingWork, costs, not_whole
 from runtime.engines.choice import ENGINES, Machine
@@ -227,7 +227,7 @@ def checked_recordings(options: argparse.Namespace) -> dict[str, Path]:
         check_target(options.rerun, replaces=True)
     if options.corrections is not None and not options.corrections.is_file():
         raise CodingError(f"--corrections {options.corrections}: there is no such file")
-    return dict(zip(_folder_names(paths), paths, strict=True))
+    return dict(zip(folder_names(paths), paths, strict=True))
 
 
 def write_all(
@@ -287,17 +287,6 @@ def summary(coding: Coding) -> str:
         f"{coding.source.name}: {len(fixations)} fixations ({coding.source.origin}): "
         f"{len(fixations) - unsure - unseen} coded{aside}, {unsure} unsure, {unseen} not to be seen"
     )
-
-
-def _folder_names(paths: Sequence[Path]) -> list[str]:
-    """A folder of results for each recording, numbered where two have one name."""
-    names: list[str] = []
-    for path in paths:
-        resolved = path.resolve()
-        name = resolved.stem if path.is_file() else resolved.name
-        known = len([each for each in names if each == name or each.startswith(f"{name} (")])
-        names.append(f"{name} ({known + 1})" if known else name)
-    return names
 
 
 if __name__ == "__main__":

@@ -61,6 +61,17 @@ def sources(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def folder_names(paths: Sequence[Path]) -> list[str]:
+    """A folder of results for each recording, numbered where two have one name."""
+    names: list[str] = []
+    for path in paths:
+        resolved = path.resolve()
+        name = resolved.stem if path.is_file() else resolved.name
+        known = len([each for each in names if each == name or each.startswith(f"{name} (")])
+        names.append(f"{name} ({known + 1})" if known else name)
+    return names
+
+
 def open_source(
     path: Path, settings: Settings, rule: str | None, fixation_file: Path | None = None
 ) -> CodingSource:
