@@ -97,7 +97,9 @@ class Ledger(Generic[Conditions, Result]):
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(before)
-            raise self._job.fault(f"{self._path}: {error.strerror}") from error
+            raise self._job.fault(
+                f"{self._path}: {error.strerror}: the same command goes on from here"
+            ) from error
 
     def read(self) -> list[Result]:
         """All results so far; what follows the last whole line is cut off."""

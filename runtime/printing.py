@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 from collections import deque
 from io import TextIOBase
 from typing import TextIO
@@ -40,7 +39,8 @@ class Printer(TextIOBase):
         self._error: OSError | None = None
         self._is_over = False
         self._changed = threading.Condition()
-        threading.Thread(target=self._print, name="printer", daemon=True).start()
+        self._thread = threading.Thread(target=self._print, name="printer", daemon=True)
+        self._thread.start()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -71,12 +71,11 @@ class Printer(TextIOBase):
 
     def settle(self, patience: float = PATIENCE) -> None:
         """Wait so many seconds until all is written: there is no more. Raises OSError if not."""
-        end = time.monotonic() + patience
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-            while self._size and self._error is None and end > time.monotonic():
-                self._changed.wait(end - time.monotonic())
+        self._thread.join(patience)
+        with self._changed:
             self._complain()
             self._lost += self._size
             if self._lost:
@@ -101,8 +100,6 @@ class Printer(TextIOBase):
             except OSError as error:
                 with self._changed:
                     self._error = error
-                    self._changed.notify_all()
                 return
             with self._changed:
                 self._size -= len(text)
-                self._changed.notify_all()

@@ -71,7 +71,8 @@ def run_loop(
         recorder = Recorder(out, print)
         conditions = Conditions("causal", "test", "test")
         listeners = Listeners()
-        listeners.subscribe("screen", Screen().hear)
+        screen = Screen()
+        listeners.subscribe("screen", screen.hear)
         listeners.subscribe("one more", listener)
         listeners.subscribe("record", recorder.hear)
         reporter = Reporter(listeners, conditions, device.counts, gaze)
@@ -82,6 +83,7 @@ def run_loop(
         device.disconnect()
         reporter.close()
         recorder.close()
+        screen.close()
     records = [json.loads(line) for line in out.read_text().splitlines()]
     return {
         kind: [record for record in records if record["kind"] == kind]
