@@ -6,12 +6,13 @@ import sys
 from dataclasses import replace
 from itertools import permutations
 
+import numpy as np
 import pytest
+from makespans import ideal, makespan
 
 from runtime.cluster.handing_over import packed, unpacked
 from runtime.cluster.shards import Shard
-from runtime.cluster.simulation import ideal, makespan
-from runtime.cluster.units import ClusterError, Unit
+from runtime.cluster.units import ClusterError, Unit, largest_first
 
 
 def test_shards_share_out_every_unit_once_and_evenly():
@@ -46,6 +47,21 @@ def test_a_makespan_is_that_of_every_hand_made_schedule():
     assert makespan([4, 4, 4], 3, overhead=0.5) == 4.5
     best = min(makespan(order, 2) for order in permutations([5, 4, 3, 3, 3]))
     assert best >= ideal([5, 4, 3, 3, 3], 2) == 9
+
+
+@pytest.mark.parametrize(
+    ("workers", "largest", "drawn", "smallest"),
+    [(8, 0.998, 0.965, 0.943), (64, 0.957, 0.629, 0.596), (512, 1.0, 1.0, 1.0)],
+)
+def test_the_order_of_units_is_what_docs_cluster_says_of_it(workers, largest, drawn, smallest):
+    lengths = np.random.default_rng(0).lognormal(0, 0.5, 285)
+    lengths *= 300 * 3600 / lengths.sum()
+    units = [Unit(f"video {n}", float(length)) for n, length in enumerate(lengths)]
+    ordered = [unit.cost for unit in largest_first(units)]
+    least = ideal(ordered, workers)
+    found = [least / makespan(order, workers) for order in (ordered, lengths, sorted(lengths))]
+    assert found[0] >= 0.9
+    assert found == pytest.approx([largest, drawn, smallest], abs=5e-4)
 
 
 def test_nothing_of_ray_is_imported_without_being_asked_for():
