@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import ENGINES, EngineChoice, Machine, choose_engine
+from runtime.engines.gpu import MEMINFO, available_on_host
 from runtime.errors import RuntimeFault
 from runtime.model.context_pool import MOST_CONTEXTS
 from runtime.model.models import Models
@@ -135,18 +135,18 @@ def memory_finding(need: MemoryNeed, available: int | None) -> Finding:
         return Finding(True, f"memory: {parts}; what is free is not known here")
     have = f"{available / GIBIBYTE:.2f} GiB are there"
     if need.total > available:
-        return Finding(False, f"memory: {parts}; {have}: export with --quant int4 or a shorter run")
+        return Finding(
+            False,
+            f"memory: {parts}; {have}: close what else runs, or export a smaller model or with fewer bits",
+        )
     return Finding(True, f"memory: {parts}; {have}")
 
 
-def available_memory(choice: EngineChoice, machine: Machine) -> int | None:
+def available_memory(choice: EngineChoice, machine: Machine, meminfo: Path = MEMINFO) -> int | None:
     """Bytes that are free on the GPU or the host; None where the system does not say."""
     if choice.kind != "cpu" and machine.gpu is not None:
         return machine.gpu.memory if machine.gpu.free is None else machine.gpu.free
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return None
+    return available_on_host(meminfo)
 
 
 def proof_finding(figures: Sequence[ProofFigure]) -> Finding:

@@ -15,13 +15,14 @@ from runtime.bundle.verification import (
 )
 from runtime.check import (
     MemoryNeed,
+    available_memory,
     comparison_findings,
     main,
     memory_finding,
     memory_need,
     self_test,
 )
-from runtime.engines.choice import Machine
+from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.gpu import Gpu
 from runtime.run.command_line import MINI
 
@@ -117,6 +118,15 @@ def test_memory_is_counted_from_the_manifest(tiny_folder):
 @pytest.mark.parametrize(("available", "good"), [(None, True), (6, True), (5, False)])
 def test_fitting(available, good):
     assert memory_finding(MemoryNeed(1, 2, 3), available).good is good
+
+
+def test_what_the_system_keeps_of_files_is_there_for_a_bundle(tiny_folder, tmp_path):
+    """Right after a bundle was copied nearly all memory holds its pages, and none is free."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 8000 kB\nMemFree: 100 kB\nMemAvailable: 7000 kB\n")
+    choice = choose_engine("cpu", Bundle.open(tiny_folder), BARE)
+    assert available_memory(choice, BARE, meminfo) == 7000 * 1024
+    assert available_memory(choice, BARE, tmp_path / "none") is None
 
 
 def test_injection_that_is_lost_is_found(tiny_models, monkeypatch):
