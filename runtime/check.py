@@ -135,10 +135,8 @@ def memory_finding(need: MemoryNeed, available: int | None) -> Finding:
         return Finding(True, f"memory: {parts}; what is free is not known here")
     have = f"{available / GIBIBYTE:.2f} GiB are there"
     if need.total > available:
-        return Finding(
-            False,
-            f"memory: {parts}; {have}: close what else runs, or export a smaller model or with fewer bits",
-        )
+        advice = "close what else runs, or export a smaller model or with fewer bits"
+        return Finding(False, f"memory: {parts}; {have}: {advice}")
     return Finding(True, f"memory: {parts}; {have}")
 
 
