@@ -34,11 +34,14 @@ class Scene:
 
 
 class Models:
-    """Loads the graphs of a bundle once and runs them."""
+    """Loads the graphs of a bundle once and runs them.
+
+    `most_rows`: tokens that the decoder prefills in one run; None for any number.
+    """
 
     def __init__(self, bundle: Bundle, load: EngineLoader = OnnxEngine) -> None:
         self.bundle = bundle
-        self._most_rows: int | None = None
+        self.most_rows: int | None = None
         self._vjepa, self._scene, self._gaze, self._vision, self._decoder = (
             load(bundle.graph_path(graph)) for graph in (VJEPA, SCENE, GAZE, VISION, DECODER)
         )
@@ -76,12 +79,12 @@ class Models:
     def context(self, grid: tuple[int, int], capacity: int) -> Context:
         """A new context for steps of `grid` (H, W), of at most `capacity` tokens."""
         manifest, embeddings = self.bundle.manifest, self.bundle.embeddings
-        return Context(self._decoder, manifest, embeddings, grid, capacity, self._most_rows)
+        return Context(self._decoder, manifest, embeddings, grid, capacity, self.most_rows)
 
     def in_rows(self, most: int) -> Models:
         """The same graphs, with at most so many tokens prefilled at once."""
         models = copy(self)
-        models._most_rows = most
+        models.most_rows = most
         return models
 
     @lru_cache(maxsize=8)  # noqa: B019 - a few grids, as long as the models
