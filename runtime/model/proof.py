@@ -64,9 +64,7 @@ def prove(
     models: Models, vectors: ReferenceVectors, allowance: Allowance = EXACT
 ) -> Iterator[ProofFigure]:
     """Run every graph; figures in the order in which one graph feeds the next."""
-    shape = models.bundle.manifest.geometry.vjepa
-    clip = np.stack([vectors.live[0]] + [vectors.live[1]] * (shape.frames - 1))
-    features = models.features(clip)
+    features = models.features(vectors.live, 1)
     check = _Check(vectors, allowance.encoders)
     yield check(names.VJEPA, kept.FEATURES, features)
     yield check(names.VISION, kept.LIVE, models.visual(vectors.live))
