@@ -6,7 +6,7 @@ from hostile_input import peak
 
 from devices.packed import unpacked
 
-CLAIM = b"\xdc\x40\x00"  # a list of 16,384
+CLAIM = b"\xdc\x08\x00"  # a list of 2,048
 
 
 def refused(data):
