@@ -46,14 +46,25 @@ class TorchModels:
         self._reference = reference
 
     @classmethod
-    def load(cls, bundle: Bundle, qwen: Path, vjepa: Path, gaze: Path) -> TorchModels:
-        """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others."""
+    def load(
+        cls,
+        bundle: Bundle,
+        qwen: Path,
+        vjepa: Path,
+        gaze: Path,
+        dtype: torch.dtype = torch.float32,
+    ) -> TorchModels:
+        """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others.
+
+        `dtype`: as in `ReferenceModel.load`.
+        """
         _check_origin(bundle, qwen, vjepa, gaze)
         side = bundle.manifest.geometry.vjepa.side
         if load_vjepa(vjepa, side * PATCH).geometry.side != side:
             raise CheckpointError(f"{vjepa}: its patches are not of {PATCH} pixels")
         layers = bundle.manifest.provenance.injection.layers
-        return cls(bundle, ReferenceModel.load(qwen, vjepa, side * PATCH, gaze, layers))
+        reference = ReferenceModel.load(qwen, vjepa, side * PATCH, gaze, layers, dtype)
+        return cls(bundle, reference)
 
     def features(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""
