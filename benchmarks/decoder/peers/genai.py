@@ -6,20 +6,27 @@ It takes tokens by their numbers, and computes logits of the last token of every
 from __future__ import annotations
 
 import json
+import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime_genai
 from numpy.typing import NDArray
-from onnxruntime_genai.models.builder import create_model
+from onnx import helper
 
 from benchmarks.decoder.peers.catalog import Peer
 from benchmarks.decoder.peers.qwen2 import write_qwen2
 from benchmarks.instruments.decoders.workload import Workload, seconds
 from export.random.shapes import SHAPES
+from runtime.errors import EngineError
 
 BLOCK = 32  # weights with a scale of their own, as ours
-ACCURACY = 4  # activations are brought to int8, as its builder's recipes for CPUs have it
+ACCURACY = 4  # activations are brought to int8, as its recipes for processors have it
+BUILDER = "onnxruntime_genai.models.builder"
+OPTIONS = ("--extra_options", f"int4_block_size={BLOCK}", f"int4_accuracy_level={ACCURACY}")
 CONFIG = "genai_config.json"
 
 
@@ -28,7 +35,7 @@ class GenAiDecoder:
 
     def __init__(self, name: str, folder: Path, workload: Workload, threads: int) -> None:
         self.name = name
-        self.stored = sum(file.stat().st_size for file in folder.glob("*.onnx.data"))
+        self.stored = multiplied_bytes(folder / "model.onnx")
         self._work, self._length = workload, 0
         _use_threads(folder / CONFIG, threads)
         self._model = onnxruntime_genai.Model(str(folder))
@@ -75,17 +82,23 @@ def open_decoder(
     source, exported = folder / f"{shape}-qwen2", folder / f"{shape}-genai-{peer.variant}"
     if not (exported / CONFIG).exists():
         write_qwen2(source, SHAPES[shape].decoder)
-        create_model(
-            None,
-            str(source),
-            str(exported),
-            peer.variant,
-            "cpu",
-            str(folder / "cache"),
-            int4_block_size=BLOCK,
-            int4_accuracy_level=ACCURACY,
-        )
+        command = [sys.executable, "-m", BUILDER, "-i", str(source), "-o", str(exported)]
+        command += ["-p", peer.variant, "-e", "cpu", "-c", str(folder / "cache"), *OPTIONS]
+        built = subprocess.run(command, capture_output=True, text=True)
+        if built.returncode:
+            raise EngineError(f"its model builder failed: {built.stderr.strip()[-150:]}")
     return GenAiDecoder(peer.name, exported, workload, threads)
+
+
+def multiplied_bytes(path: Path) -> int:
+    """Bytes of everything that is given to products of an exported graph."""
+    graph = onnx.load(path, load_external_data=False).graph
+    given = {name for node in graph.node if "MatMul" in node.op_type for name in node.input}
+    return sum(
+        math.prod(each.dims) * helper.tensor_dtype_to_np_dtype(each.data_type).itemsize
+        for each in graph.initializer
+        if each.name in given
+    )
 
 
 def _use_threads(path: Path, threads: int) -> None:

@@ -16,7 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.decoder.peers.catalog import Peer
-from benchmarks.instruments.decoders.workload import HEAD, DrawnWeights, Workload, seconds
+from benchmarks.instruments.decoders.workload import (
+    EMBEDDINGS,
+    HEAD,
+    DrawnWeights,
+    Workload,
+    seconds,
+)
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.random.shapes import SHAPES
 from runtime.errors import EngineError
@@ -33,14 +39,14 @@ NAMES = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
-WHOLE = {"embed_tokens.weight": "token_embd", "norm.weight": "output_norm", HEAD: "output"}
+WHOLE = {EMBEDDINGS: "token_embd", "norm.weight": "output_norm", HEAD: "output"}
 
 
 class LlamaDecoder:
     """See `Decoder`."""
 
     def __init__(self, name: str, path: Path, workload: Workload, threads: int) -> None:
-        self.name, self.stored = name, path.stat().st_size
+        self.name, self.stored = name, multiplied_bytes(path)
         self._work, self._length = workload, 0
         llama_cpp.llama_backend_init()
         model = llama_cpp.llama_model_load_from_file(
@@ -112,6 +118,14 @@ def open_decoder(
             write_gguf(whole, SHAPES[shape].decoder)
         quantize(whole, path, peer.variant)
     return LlamaDecoder(peer.name, path, workload, threads)
+
+
+def multiplied_bytes(path: Path) -> int:
+    """Bytes of the tensors of a file; of embeddings only where they make logits, too."""
+    sizes = {each.name: each.n_bytes for each in gguf.GGUFReader(path).tensors}
+    if f"{WHOLE[HEAD]}.weight" in sizes:
+        del sizes[gguf_name(EMBEDDINGS)]
+    return int(sum(sizes.values()))
 
 
 def write_gguf(path: Path, geometry: DecoderGeometry) -> None:

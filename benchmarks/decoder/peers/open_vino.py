@@ -1,12 +1,12 @@
-"""OpenVINO on the same weights: a Hugging Face folder, exported by Optimum, compressed by NNCF.
+"""OpenVINO on the same weights: our graph in float32 without residuals, compressed by NNCF.
 
-So its keys and values are the model's state and its attention the fused one. It takes tokens by
-their numbers. Its graph makes logits of every token; as OpenVINO's own pipeline does, the last one
-is taken before the head.
+Keys and values are the model's state; a context is rewound by saying how long it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nncf
@@ -14,15 +14,17 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as operators
-from optimum.exporters.openvino import main_export
+from openvino._offline_transformations import apply_make_stateful_transformation
 
 from benchmarks.decoder.peers.catalog import Peer
-from benchmarks.decoder.peers.qwen2 import write_qwen2
-from benchmarks.instruments.decoders.workload import Workload, seconds
+from benchmarks.instruments.decoders.in_engine import emit_decoder
+from benchmarks.instruments.decoders.workload import Workload, decoder_shape, seconds
+from export.checkpoints.qwen_config import DecoderGeometry
 from export.random.shapes import SHAPES
+from runtime.bundle import manifest as names
+from runtime.inputs.positions import rotary_rows, text_positions
 
 BLOCK = 32  # weights with a scale of their own, as ours
-XML = "openvino_model.xml"
 MODES = {
     "int4": {"mode": nncf.CompressWeightsMode.INT4_ASYM, "group_size": BLOCK, "ratio": 1.0},
     "int8": {"mode": nncf.CompressWeightsMode.INT8_ASYM},
@@ -32,15 +34,23 @@ MODES = {
 class OpenVinoDecoder:
     """See `Decoder`."""
 
-    def __init__(self, name: str, path: Path, workload: Workload, threads: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: openvino.Model,
+        geometry: DecoderGeometry,
+        workload: Workload,
+        threads: int,
+    ) -> None:
         self.name = name
-        self.stored = path.with_suffix(".bin").stat().st_size
+        constants = (each for each in model.get_ops() if each.get_type_name() == "Constant")
+        self.stored = sum(each.get_byte_size() for each in constants)
         self._work, self._length = workload, 0
-        core = openvino.Core()
-        model = core.read_model(path)
-        _take_last(model)
+        capacity = len(workload.context) + len(workload.answer)
+        self._cos, self._sin = rotary_rows(decoder_shape(geometry), text_positions(0, capacity))
         settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-        self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        self._request = compiled.create_infer_request()
 
     def clear(self) -> None:
         """See `Decoder`."""
@@ -49,76 +59,66 @@ class OpenVinoDecoder:
 
     def append(self, step: int) -> float:
         """See `Decoder`."""
-        tokens = self._work.tokens_of(step)
-        spent = seconds(lambda: self._run(tokens))
-        self._length += len(tokens)
+        given = self._work.embedded(self._work.tokens_of(step))
+        spent = seconds(lambda: self._run(given, []))
+        self._length += len(given)
         return spent
 
     def decode(self) -> float:
         """See `Decoder`."""
-        spent = seconds(lambda: self._run(self._work.answer[:1]))
-        self._rewind()
-        return spent
+        given = self._work.embedded(self._work.answer[:1])
+        return seconds(lambda: self._run(given, [0]))
 
     def follow(self) -> NDArray[np.float32]:
         """See `Decoder`."""
-        length, rows = self._length, []
-        for token in self._work.answer.reshape(-1, 1):
-            rows.append(self._run(token))
-            self._length += 1
-        self._length = length
-        self._rewind()
-        return np.stack(rows)
+        given = self._work.embedded(self._work.answer)
+        return self._run(given, [*range(len(given))])
 
-    def _rewind(self) -> None:
-        """Forget what came after the context, in every state: (1, heads, tokens, width)."""
-        for state in self._request.query_state():
-            kept = np.ascontiguousarray(state.state.data[:, :, : self._length])
-            state.state = openvino.Tensor(kept)
-
-    def _run(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The logits (vocabulary,) of the last one."""
-        total = self._length + len(tokens)
+    def _run(self, embeddings: NDArray[np.float32], rows: list[int]) -> NDArray[np.float32]:
+        total = self._length + len(embeddings)
         inputs = {
-            "input_ids": tokens[None],
-            "attention_mask": np.ones((1, total), np.int64),
-            "position_ids": np.arange(self._length, total)[None],
-            "beam_idx": np.zeros(1, np.int32),
+            names.EMBEDDINGS: embeddings[None],
+            names.ROTARY_COS: self._cos,
+            names.ROTARY_SIN: self._sin,
+            names.ROWS: np.array(rows, np.int64),
+            names.LAST_POSITION: np.array([total - 1], np.int32),
+            names.TOTAL_LENGTH: np.array(total, np.int32),
         }
         self._request.infer(inputs)
-        return self._request.get_tensor("logits").data.reshape(-1).copy()
+        return self._request.get_tensor(names.LOGITS).data.copy()
 
 
 def open_decoder(
     peer: Peer, shape: str, workload: Workload, folder: Path, threads: int
 ) -> OpenVinoDecoder:
-    """A decoder of the random weights of a shape; its files are kept in `folder`."""
-    source, whole = folder / f"{shape}-qwen2", folder / f"{shape}-openvino"
-    path = folder / f"{shape}-openvino-{peer.variant}" / XML
+    """A decoder of the random weights of a shape; the graph is kept in `folder`."""
+    geometry = SHAPES[shape].decoder
+    path = folder / f"{shape}-float32" / f"{names.DECODER}.onnx"
     if not path.exists():
-        write_qwen2(source, SHAPES[shape].decoder)
-        if not (whole / XML).exists():
-            main_export(
-                str(source), whole, task="text-generation-with-past", convert_tokenizer=False
-            )
-        model = nncf.compress_weights(
-            openvino.Core().read_model(whole / XML), **MODES[peer.variant]
-        )
-        path.parent.mkdir(exist_ok=True)
-        openvino.save_model(model, path)
-    return OpenVinoDecoder(peer.name, path, workload, threads)
+        emit_decoder(path.parent, geometry, "float32", "float", injected=False)
+    model = openvino.Core().read_model(path)
+    with _typed(model):
+        model = nncf.compress_weights(model, **MODES[peer.variant])
+    states = {}
+    for layer in range(geometry.layers):
+        states[names.past_key(layer)] = names.present_key(layer)
+        states[names.past_value(layer)] = names.present_value(layer)
+    apply_make_stateful_transformation(model, states)
+    return OpenVinoDecoder(peer.name, model, geometry, workload, threads)
 
 
-def _take_last(model: openvino.Model) -> None:
-    """Let the head have the last token alone: (1, tokens, D) -> (1, 1, D) before its product."""
-    product = model.output("logits").get_node().input_value(0).get_node()
-    while product.get_type_name() != "MatMul":
-        product = product.input_value(0).get_node()
-    hidden = product.input(0)
-    last = operators.gather(
-        hidden.get_source_output(),
-        operators.constant(np.array([-1], np.int64)),
-        operators.constant(np.array(1, np.int64)),
-    )
-    hidden.replace_source_output(last.output(0))
-    model.validate_nodes_and_infer_types()
+@contextmanager
+def _typed(model: openvino.Model) -> Iterator[None]:
+    """Inputs that are left out stand there as constants without a type, which NNCF does not take:
+    meanwhile they have one."""
+    left_out = []
+    for operation in model.get_ops():
+        for given in operation.inputs():
+            source = given.get_source_output()
+            if source.get_element_type().is_dynamic():
+                left_out.append((given, source))
+                nothing = operators.constant(np.zeros(0, np.float32))
+                given.replace_source_output(nothing.output(0))
+    yield
+    for given, source in left_out:
+        given.replace_source_output(source)
