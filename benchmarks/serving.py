@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import re
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from statistics import median
+from statistics import median, quantiles
 
 import aiohttp
 
@@ -32,8 +33,11 @@ from runtime.run.command_line import MINI
 from runtime.terminal import SafeConsole
 
 READERS = 2
-PAUSE = 0.2  # seconds from an answer to the next question
+# Seconds from an answer to the next question. A pause that is always the same falls into step with
+# the camera, and all questions of a turn wait equally long for their frame.
+PAUSE = 0.02, 0.12
 MOST = 1.1  # times as much, while watched
+DRAWS = 1000  # of pairs, for the interval of a ratio
 ASKED = {"messages": [{"role": "user", "content": "What colour?\nA. red\nB. blue\nC. green"}]}
 FACTS = {"age of the frame, ms": "frame_age_ms", "time to first token, ms": "ttft_ms"}
 
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "serving",
         Conditions.here(
             f"{options.pairs} pairs of turns of {options.turn:g} s",
-            input_hash(str(ASKED), PAUSE, READERS),
+            input_hash(str(ASKED), *PAUSE, READERS),
             Bundle.open(MINI),
         ),
         (medians_sheet(pairs),),
@@ -73,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(prog="python -m benchmarks serving", description="What watching a run costs.")
-    parser.add_argument("--pairs", type=numbers.whole(1), default=10, metavar="N")
+    parser.add_argument("--pairs", type=numbers.whole(1), default=15, metavar="N")
     parser.add_argument(
         "--turn", type=numbers.number(1, 3600), default=10.0, metavar="SECONDS", help="of each turn"
     )
@@ -128,7 +132,7 @@ async def turn(
         for name, values in facts.items():
             if record.get(name) is not None:
                 values.append(record[name])
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(random.uniform(*PAUSE))
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -150,18 +154,36 @@ async def _events(session: aiohttp.ClientSession, address: str) -> None:
 
 
 def ratio(pairs: Sequence[tuple[Turn, Turn]], fact: str) -> float:
-    """The median over the pairs of how many times as much it was while watched."""
-    return median(median(watched[fact]) / median(alone[fact]) for watched, alone in pairs)
+    """How many times as much it was while watched: the medians of all answers, compared."""
+    watched, alone = (median(pooled(pairs, place, fact)) for place in (0, 1))
+    return watched / alone
+
+
+def interval(pairs: Sequence[tuple[Turn, Turn]], fact: str) -> tuple[float, float]:
+    """Where the ratio lies in 95 of 100 draws of as many pairs, with replacement."""
+    draw = random.Random(0)
+    ratios = [ratio(draw.choices(pairs, k=len(pairs)), fact) for _ in range(DRAWS)]
+    middle = quantiles(ratios, n=40)
+    return middle[0], middle[-1]
+
+
+def pooled(pairs: Sequence[tuple[Turn, Turn]], place: int, fact: str) -> list[float]:
+    """All values of turns that were watched (`place` 0), or were not (1)."""
+    return [value for pair in pairs for value in pair[place][fact]]
 
 
 def medians_sheet(pairs: Sequence[tuple[Turn, Turn]]) -> Sheet:
     """The medians over all turns."""
     rows = []
     for name, fact in FACTS.items():
-        both = [[value for pair in pairs for value in pair[place][fact]] for place in (0, 1)]
+        both = [pooled(pairs, place, fact) for place in (0, 1)]
         counts = " + ".join(str(len(values)) for values in both)
-        rows.append((name, *(median(values) for values in both), counts))
-    return Sheet("", ("", "watched", "not watched", "answers"), tuple(rows))
+        low, high = interval(pairs, fact)
+        rows.append(
+            (name, *(median(values) for values in both), f"{low:.2f} to {high:.2f}", counts)
+        )
+    columns = ("", "watched", "not watched", "ratio, 95 % interval", "answers")
+    return Sheet("", columns, tuple(rows))
 
 
 if __name__ == "__main__":
