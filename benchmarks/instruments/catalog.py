@@ -34,6 +34,7 @@ BENCHMARKS = (
     ),
     Benchmark("device_latency", "from a tracker to its user", ("--seconds", "10")),
     Benchmark("serving", "what watching a run costs it", ("--pairs", "1", "--turn", "2")),
+    Benchmark("listening", "what listening costs a run"),
     Benchmark("voice", "from the end of speech to the first sound"),
     Benchmark("mini", "what mini knows", writes=False),
     Benchmark("coding", "how often coded fixations are right", writes=False),

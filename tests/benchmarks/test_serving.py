@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks.serving import interval, medians_sheet, ratio
+from benchmarks.instruments.asked_runs import interval, medians_sheet, ratio
 
 
 def turn(*values):
@@ -25,7 +25,9 @@ def test_pairs_that_agree_leave_no_doubt_and_pairs_that_do_not_leave_some():
 
 
 def test_the_table_tells_how_many_answers_it_rests_on():
-    table = medians_sheet([(turn(1.0, 3.0), turn(1.0, 3.0)), (turn(1.0, 3.0), turn(9.0))])
+    table = medians_sheet(
+        [(turn(1.0, 3.0), turn(1.0, 3.0)), (turn(1.0, 3.0), turn(9.0))], "watched"
+    )
     assert [row[-1] for row in table.rows] == ["2 + 2", "4 + 3"]
     assert [row[1] for row in table.rows] == [7.0, 2.0]
 
