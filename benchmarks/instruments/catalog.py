@@ -36,6 +36,7 @@ BENCHMARKS = (
     Benchmark("serving", "what watching a run costs it", ("--pairs", "1", "--turn", "2")),
     Benchmark("voice", "from the end of speech to the first sound"),
     Benchmark("mini", "what mini knows", writes=False),
+    Benchmark("scaling", "what workers are worth, and what it costs to hand out a unit"),
     Benchmark("coding", "how often coded fixations are right", writes=False),
     Benchmark("streamgaze", "the evaluation", writes=False),
     Benchmark("results", "the page of all results", writes=False),
