@@ -37,6 +37,7 @@ BENCHMARKS = (
     Benchmark("listening", "what listening costs a run"),
     Benchmark("voice", "from the end of speech to the first sound"),
     Benchmark("mini", "what mini knows", writes=False),
+    Benchmark("scaling", "what workers are worth, and what it costs to hand out a unit"),
     Benchmark("coding", "how often coded fixations are right", writes=False),
     Benchmark("streamgaze", "the evaluation", writes=False),
     Benchmark("results", "the page of all results", writes=False),
