@@ -14,7 +14,6 @@ from runtime.answers.questions import Asker, Question
 from runtime.bundle.opening import Bundle
 from runtime.stream.sampling import FRAMES_PER_STEP, MOST_FRAMES, vjepa_indices
 
-PATCH = 16  # pixels of V-JEPA
 MILLISECOND = 1_000_000
 
 
@@ -32,7 +31,7 @@ class ReleasedInTorch:
         self._model = ReferenceModel.load(
             checkpoints / "qwen",
             checkpoints / "vjepa.pt",
-            geometry.vjepa.side * PATCH,
+            geometry.vjepa.pixels,
             checkpoints / "gazeqwen.pt",
             bundle.manifest.provenance.injection.layers,
         )

@@ -31,7 +31,7 @@ def frames_of(models, count, seed=0):
 def encoded(models):
     settings = models.bundle.manifest.settings
     grid = settings.live_height, settings.live_width
-    scene = models.scene(models.features(frames_of(models, 16)), 0, 1, grid)
+    scene = models.scene(models.features(frames_of(models, 2), 1), 0, 1, grid)
     encoding = np.linspace(-1, 1, models.bundle.manifest.geometry.resampler.width)
     residuals = models.residuals(scene, encoding.astype(np.float32))
     return models.visual(frames_of(models, 2, seed=1)), residuals, grid
@@ -51,7 +51,7 @@ def test_resident_tensors_give_the_same_logits(tiny_models, resident_models):
 
 def test_embeddings_residuals_and_scene_stay_on_the_device(resident_models):
     visual, residuals, grid = encoded(resident_models)
-    features = resident_models.features(frames_of(resident_models, 16))
+    features = resident_models.features(frames_of(resident_models, 2), 1)
     scene = resident_models.scene(features, 0, 1, grid)
     kept = [visual, residuals, features, *scene.outputs.values()]
     assert all(isinstance(tensor, DeviceTensor) for tensor in kept)
