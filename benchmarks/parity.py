@@ -100,12 +100,13 @@ def _step(
 ) -> None:
     """Encode a step in both, each on its own, and append it."""
     visual = [each.visual(frames[:2]) for each in both]
-    features = [each.features(frames) for each in both]
+    features = [each.features(frames, 1) for each in both]
     scenes = [each.scene(f, 0, 1, grid) for each, f in zip(both, features, strict=True)]
     residuals = [each.residuals(s, encoding) for each, s in zip(both, scenes, strict=True)]
     kept = len(np.asarray(residuals[0]))  # PyTorch has those of the dead last layer, too
     found.add(names.VISION, *visual)
-    found.add(names.VJEPA, *features)
+    read = np.asarray(features[1])[both[0].tubelets(1)]  # PyTorch has the others, too
+    found.add(names.VJEPA, features[0], read)
     found.add(f"{names.SCENE} and {names.GAZE}", residuals[0], np.asarray(residuals[1])[:kept])
     for context, *given in zip(contexts, visual, residuals, strict=True):
         context.append_step(*given)

@@ -109,7 +109,7 @@ class SimulatedModels(Models):
         self._visual = np.zeros((tokens, width), np.float32)
         self._residuals = np.zeros((injected, tokens, width), np.float32)
 
-    def features(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def features(self, frames: NDArray[np.uint8], steps: int) -> NDArray[np.float32]:
         return np.zeros((1, 1, 1, 1), np.float32)
 
     def scene(

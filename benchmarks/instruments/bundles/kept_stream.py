@@ -88,11 +88,10 @@ class Rig:
 
     def full(self) -> float:
         """V-JEPA and both halves of the resampler, without the vision tower (ms)."""
-        frames = self._models.bundle.manifest.geometry.vjepa.frames
-        clip = np.stack([self._pair.older] + [self._pair.newer] * (frames - 1))
+        frames = np.stack([self._pair.older, self._pair.newer])
         width = self._models.bundle.manifest.geometry.resampler.width
         began = time.perf_counter_ns()
-        scene = self._models.scene(self._models.features(clip), 0, 1, self._grid)
+        scene = self._models.scene(self._models.features(frames, 1), 0, 1, self._grid)
         self._models.residuals(scene, np.ones(width, np.float32))
         return (time.perf_counter_ns() - began) / MILLISECOND
 

@@ -38,7 +38,7 @@ class ReleasedWay:
         """The logits (vocabulary,) of the first token of the answer."""
         models, grid, count = self._models, self._grid, MOST_FRAMES // FRAMES_PER_STEP
         with watch.stage(VJEPA):
-            features = models.features(np.ascontiguousarray(self._frames[self._seen]))
+            features = models.features(np.ascontiguousarray(self._frames[self._seen]), count)
         encoded = []
         for step in range(count):
             with watch.stage(VISION):
