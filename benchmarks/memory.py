@@ -113,12 +113,11 @@ def _encoded_step(
     """Visual embeddings and residuals of random frames, nothing looked at."""
     geometry = models.bundle.manifest.geometry
     side = geometry.vision.token_pixels
-    frames = np.random.default_rng(0).integers(
-        0, 256, (geometry.vjepa.frames, grid[0] * side, grid[1] * side, 3), np.uint8
-    )
-    scene = models.scene(models.features(frames), 0, 1, grid)
+    shape = (2, grid[0] * side, grid[1] * side, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    scene = models.scene(models.features(frames, 1), 0, 1, grid)
     encoding = np.zeros(geometry.resampler.width, np.float32)
-    return models.visual(frames[:2]), models.residuals(scene, encoding)
+    return models.visual(frames), models.residuals(scene, encoding)
 
 
 def sheet(bundle: Bundle, weighings: Sequence[Weighing]) -> Sheet:

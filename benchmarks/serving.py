@@ -1,30 +1,30 @@
 """What do those who watch a run cost it? `python -m benchmarks serving`.
 
 One run of the synthetic wearer goes on by itself. In turns it is watched, by a page and by two
-clients that read every record, and not watched; both times it is asked the same, all along. The
-records of the answers tell how old their frame was and how long their first token took. A turn
-follows the other, so that what else the machine does meets both of them. Measure on an idle one.
+clients that read every record, and not watched; both times it is asked the same, all along.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import re
-import signal
-import subprocess
 import sys
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from statistics import median
+from collections.abc import Sequence
+from contextlib import suppress
 
 import aiohttp
 
+from benchmarks.instruments.asked_runs import (
+    ASKED,
+    PAUSE,
+    Turn,
+    asked,
+    findings,
+    medians_sheet,
+    served_run,
+)
 from benchmarks.instruments.conditions import Conditions, input_hash
-from benchmarks.instruments.findings import Finding
-from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
+from benchmarks.instruments.result import Result, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
 from runtime.bundle.opening import Bundle
@@ -32,12 +32,7 @@ from runtime.run.command_line import MINI
 from runtime.terminal import SafeConsole
 
 READERS = 2
-PAUSE = 0.2  # seconds from an answer to the next question
 MOST = 1.1  # times as much, while watched
-ASKED = {"messages": [{"role": "user", "content": "What colour?\nA. red\nB. blue\nC. green"}]}
-FACTS = {"age of the frame, ms": "frame_age_ms", "time to first token, ms": "ttft_ms"}
-
-Turn = dict[str, list[float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,19 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             complain("the run ended before it was served: python -m runtime.live says why")
             return 1
         pairs = asyncio.run(measured(address, options.pairs, options.turn))
-    findings = [
-        Finding(f"{name.removesuffix(', ms')}: watched / not", ratio(pairs, fact), MOST)
-        for name, fact in FACTS.items()
-    ]
     result = Result(
         "serving",
         Conditions.here(
             f"{options.pairs} pairs of turns of {options.turn:g} s",
-            input_hash(str(ASKED), PAUSE, READERS),
+            input_hash(str(ASKED), *PAUSE, READERS),
             Bundle.open(MINI),
         ),
-        (medians_sheet(pairs),),
-        tuple(findings),
+        (medians_sheet(pairs, "watched"),),
+        tuple(findings(pairs, "watched", MOST)),
         {"pairs": pairs},
     )
     try:
@@ -73,31 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(prog="python -m benchmarks serving", description="What watching a run costs.")
-    parser.add_argument("--pairs", type=numbers.whole(1), default=10, metavar="N")
+    parser.add_argument("--pairs", type=numbers.whole(1), default=15, metavar="N")
     parser.add_argument(
         "--turn", type=numbers.number(1, 3600), default=10.0, metavar="SECONDS", help="of each turn"
     )
     add_outputs(parser)
     return parser.parse_args(arguments)
-
-
-@contextmanager
-def served_run() -> Iterator[str | None]:
-    """The address of a run that goes on until it is left; None if it ended before it had one."""
-    command = ["-m", "runtime.live", "--serve", "127.0.0.1:0", "--seconds", "inf"]
-    run = subprocess.Popen(
-        [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
-    assert run.stdout is not None
-    try:
-        said = (re.search(r"page +(http://\S+)", line) for line in run.stdout)
-        found = next((each for each in said if each is not None), None)
-        # A run that nobody reads loses lines in the end.
-        threading.Thread(target=deque, args=(run.stdout, 0), daemon=True).start()
-        yield None if found is None else found[1]
-    finally:
-        run.send_signal(signal.SIGINT)
-        run.wait()
 
 
 async def measured(address: str, pairs: int, seconds: float) -> list[tuple[Turn, Turn]]:
@@ -116,19 +88,10 @@ async def measured(address: str, pairs: int, seconds: float) -> list[tuple[Turn,
 async def turn(
     session: aiohttp.ClientSession, address: str, seconds: float, watched: bool = False
 ) -> Turn:
-    """Ask for so many seconds; what the records said, by their fields."""
+    """Ask for so many seconds, watched or not."""
     readers = (_page, *(_events,) * READERS) if watched else ()
     tasks = [asyncio.create_task(each(session, address)) for each in readers]
-    facts: Turn = {name: [] for name in FACTS.values()}
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while loop.time() < end or not facts["ttft_ms"]:
-        async with session.post(f"{address}v1/chat/completions", json=ASKED) as reply:
-            record = (await reply.json()).get("gazeqwen", {}) if reply.status == 200 else {}
-        for name, values in facts.items():
-            if record.get(name) is not None:
-                values.append(record[name])
-        await asyncio.sleep(PAUSE)
+    facts = await asked(session, address, seconds)
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -147,21 +110,6 @@ async def _events(session: aiohttp.ClientSession, address: str) -> None:
     async with session.get(f"{address}events", timeout=forever) as events:
         async for _ in events.content:
             pass
-
-
-def ratio(pairs: Sequence[tuple[Turn, Turn]], fact: str) -> float:
-    """The median over the pairs of how many times as much it was while watched."""
-    return median(median(watched[fact]) / median(alone[fact]) for watched, alone in pairs)
-
-
-def medians_sheet(pairs: Sequence[tuple[Turn, Turn]]) -> Sheet:
-    """The medians over all turns."""
-    rows = []
-    for name, fact in FACTS.items():
-        both = [[value for pair in pairs for value in pair[place][fact]] for place in (0, 1)]
-        counts = " + ".join(str(len(values)) for values in both)
-        rows.append((name, *(median(values) for values in both), counts))
-    return Sheet("", ("", "watched", "not watched", "answers"), tuple(rows))
 
 
 if __name__ == "__main__":

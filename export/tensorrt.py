@@ -17,7 +17,6 @@ from typing import Any, get_args
 
 from devices import numbers
 from devices.parser import Parser, complain
-from export.graphs.fixed_sizes import write_for_sizes
 from export.graphs.likeness import random_inputs, relative_difference
 from export.graphs.low_precision import write_with_precision
 from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA
@@ -136,8 +135,6 @@ class EngineBuilder:
         parser = library.OnnxParser(network, self._logger)
         with tempfile.TemporaryDirectory() as folder:
             path = self._bundle.graph_path(graph)
-            if (sizes := profile.sizes) is not None:
-                path = write_for_sizes(path, sizes, Path(folder))
             path = write_with_precision(path, precision, Path(folder))
             if not parser.parse_from_file(str(path)):
                 complaint = str(parser.get_error(0).desc()).splitlines()[0]

@@ -164,10 +164,9 @@ def self_test(models: Models) -> Iterator[Finding]:
     grid = (manifest.settings.live_height, manifest.settings.live_width)
     pixels = manifest.geometry.vision.token_pixels
     rng = np.random.default_rng(0)
-    shape = (manifest.geometry.vjepa.frames, grid[0] * pixels, grid[1] * pixels, 3)
-    frames = rng.integers(0, 256, shape, np.uint8)
-    visual = models.visual(frames[:2])
-    scene = models.scene(models.features(frames), 0, 1, grid)
+    frames = rng.integers(0, 256, (2, grid[0] * pixels, grid[1] * pixels, 3), np.uint8)
+    visual = models.visual(frames)
+    scene = models.scene(models.features(frames, 1), 0, 1, grid)
     encoding = rng.uniform(-1, 1, manifest.geometry.resampler.width).astype(np.float32)
     residuals = models.residuals(scene, encoding)
     yield Finding(

@@ -75,7 +75,7 @@ class Pipeline:
         manifest, rng = self._models.bundle.manifest, np.random.default_rng(0)
         pixels = manifest.geometry.vision.token_pixels
         size = self._grid[0] * pixels, self._grid[1] * pixels, 3
-        self.frames = rng.integers(0, 256, (manifest.geometry.vjepa.frames, *size), np.uint8)
+        self.frames = rng.integers(0, 256, (2, *size), np.uint8)
         width = manifest.geometry.resampler.width
         self._encoding = rng.uniform(-1, 1, width).astype(np.float32)
         self._packets, self._codec = _video(self.frames[0, ::COARSE, ::COARSE])
@@ -100,10 +100,10 @@ class Pipeline:
         self._rule.active(self._moment, 0.1)
 
     def _see(self) -> None:
-        self._visual = self._models.visual(self.frames[:2])
+        self._visual = self._models.visual(self.frames)
 
     def _watch(self) -> None:
-        self._features = self._models.features(self.frames)
+        self._features = self._models.features(self.frames, 1)
 
     def _place(self) -> None:
         self._scene = self._models.scene(self._features, 0, 1, self._grid)

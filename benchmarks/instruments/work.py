@@ -9,6 +9,8 @@ import onnx
 
 from runtime.bundle.manifest import DECODER, VISION, VJEPA
 from runtime.bundle.opening import Bundle
+from runtime.bundle.signatures import takes_layout
+from runtime.inputs.clip_layout import wanted_tubelets
 
 PRODUCTS = ("MatMul", "Gemm", "Conv", "DynamicQuantizeMatMul", "MatMulInteger")
 PACKED = "MatMulNBits"
@@ -49,10 +51,17 @@ class Weights:
 
 
 def vjepa_operations(bundle: Bundle, weights: Weights) -> int:
-    """Of a clip. Attention is over all tokens: 4 tokens^2 width in each block."""
+    """Of the clip of a step. Attention is over all tokens: 4 tokens^2 width in each block.
+
+    In the last block only tokens that are read attend, and are multiplied by what follows.
+    """
     shape = bundle.manifest.geometry.vjepa
     tokens = shape.tubelets * shape.side**2
-    return 2 * tokens * weights.vjepa + weights.blocks * 4 * tokens**2 * shape.width
+    whole = 2 * tokens * weights.vjepa + weights.blocks * 4 * tokens**2 * shape.width
+    if not takes_layout(bundle.manifest):
+        return whole
+    unread = tokens - wanted_tubelets(shape, steps=1).size * shape.side**2
+    return whole - unread * (4 * tokens * shape.width + 2 * 10 * shape.width**2)
 
 
 def vision_operations(bundle: Bundle, weights: Weights) -> int:

@@ -44,7 +44,6 @@ class Trial:
         self._models = models
         self.letter_tokens = tuple(models.bundle.manifest.prompt.letters.values())
         geometry = models.bundle.manifest.geometry
-        self._clip_frames = geometry.vjepa.frames
         self._width = geometry.resampler.width
         tokens = MOST_STEPS * GRID * GRID + QUESTION_TOKENS
         capacity = len(models.bundle.manifest.prompt.before_video) + tokens
@@ -71,8 +70,8 @@ class Trial:
         clip = pair.clip
         visual = [self._models.visual(frames) for frames in clip.frames]
         scenes = []
-        for older, newer in clip.frames:
-            features = self._models.features(np.stack([older, *[newer] * (self._clip_frames - 1)]))
+        for pair_of_frames in clip.frames:
+            features = self._models.features(pair_of_frames, 1)
             scenes.append(self._models.scene(features, 0, 1, (GRID, GRID)))
         found = []
         for gaze in (fixations_of(clip), fixations_of(pair.other), None):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.bundle.manifest import VISION, Manifest, TensorSpec
+from runtime.bundle.manifest import CLIP, VISION, VJEPA, Manifest, TensorSpec
 from runtime.engines.shape_profiles import Shape
+from runtime.inputs.clip_layout import clip_layout
 from runtime.inputs.vision_layout import vision_layout
 
 
@@ -28,6 +29,9 @@ def random_inputs(
         frame = shapes["frame_pair"]
         height, width = frame[1] // pixels, frame[2] // pixels
         inputs |= vision_layout(manifest.geometry.vision, height, width).inputs()
+    if graph == VJEPA:
+        frames = shapes[CLIP]
+        inputs |= clip_layout(manifest.geometry.vjepa, frames, steps=frames[0] // 2)
     return inputs
 
 

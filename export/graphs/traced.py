@@ -22,17 +22,26 @@ LARGEST_SIDE = 128  # visual tokens along a side
 
 def export_vjepa(encoder: VJepaEncoder, folder: Path) -> Path:
     """Write `vjepa.onnx`; frames of any size, resized inside. Returns the graph's path."""
-    frames = torch.zeros(encoder.geometry.frames, 56, 84, 3, dtype=torch.uint8)
-    height = Dim("frame_height", min=14, max=LARGEST_FRAME)
-    width = Dim("frame_width", min=14, max=LARGEST_FRAME)
-    return _trace(
-        VJepaGraph(encoder),
-        folder,
-        names.VJEPA,
-        {names.CLIP: frames},
-        {names.CLIP: {1: height, 2: width}},
-        [names.TUBELET_FEATURES],
-    )
+    size = encoder.geometry
+    places = torch.zeros(2 * size.pixels, dtype=torch.int64)
+    inputs = {
+        names.CLIP: torch.zeros(3, 56, 84, 3, dtype=torch.uint8),
+        names.FRAME_ORDER: torch.zeros(size.frames, dtype=torch.int64),
+        names.ROW_PIXELS: places,
+        names.ROW_SHARES: torch.zeros(size.pixels),
+        names.COLUMN_PIXELS: places.clone(),
+        names.COLUMN_SHARES: torch.zeros(size.pixels),
+        names.WANTED_TUBELETS: torch.arange(3),
+    }
+    axes = {
+        0: Dim("seen", min=1, max=size.frames),
+        1: Dim("frame_height", min=14, max=LARGEST_FRAME),
+        2: Dim("frame_width", min=14, max=LARGEST_FRAME),
+    }
+    wanted = {0: Dim("wanted", min=1, max=size.tubelets)}
+    dynamic = dict.fromkeys(inputs) | {names.CLIP: axes, names.WANTED_TUBELETS: wanted}
+    graph = VJepaGraph(encoder)
+    return _trace(graph, folder, names.VJEPA, inputs, dynamic, [names.TUBELET_FEATURES])
 
 
 def export_scene_half(
@@ -41,14 +50,15 @@ def export_scene_half(
     """Write `resampler.scene.onnx` for the injected layers `kept`; returns the graph's path."""
     size = encoder.geometry
     inputs = {
-        names.TUBELET_FEATURES: torch.randn(size.tubelets, size.side, size.side, size.width),
-        names.TUBELET_WEIGHTS: torch.rand(size.tubelets),
+        names.TUBELET_FEATURES: torch.randn(3, size.side, size.side, size.width),
+        names.TUBELET_WEIGHTS: torch.rand(3),
         names.ROW_WEIGHTS: torch.rand(5, size.side),
         names.COLUMN_WEIGHTS: torch.rand(7, size.side),
     }
+    wanted = Dim("wanted", min=1, max=size.tubelets)
     dynamic = {
-        names.TUBELET_FEATURES: None,
-        names.TUBELET_WEIGHTS: None,
+        names.TUBELET_FEATURES: {0: wanted},
+        names.TUBELET_WEIGHTS: {0: wanted},
         names.ROW_WEIGHTS: {0: Dim("height", min=1, max=LARGEST_SIDE)},
         names.COLUMN_WEIGHTS: {0: Dim("width", min=1, max=LARGEST_SIDE)},
     }

@@ -92,7 +92,10 @@ class _Block(nn.Module):
         )
 
     def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        tokens = tokens + self.attn(self.norm1(tokens), cos, sin)
+        return self.feed(tokens + self.attn(self.norm1(tokens), cos, sin))
+
+    def feed(self, tokens: Tensor) -> Tensor:
+        """What follows attention, token by token."""
         hidden = F.gelu(self.mlp["fc1"](self.norm2(tokens)))
         return tokens + self.mlp["fc2"](hidden)
 
@@ -138,38 +141,82 @@ def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return heads * cos + turned * sin
 
 
+class _LastBlock(nn.Module):
+    """An encoder's last block for some tubelets: they attend to all, as ever.
+
+    What the others would ask there, and become, nobody reads.
+    """
+
+    def __init__(self, encoder: VJepaEncoder) -> None:
+        super().__init__()
+        block, width = encoder.blocks[-1], encoder.geometry.width
+        self.tubelets = encoder.geometry.tubelets
+        self.block = block
+        self.ask, self.give = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        packed = block.attn.qkv
+        for linear, rows in ((self.ask, slice(width)), (self.give, slice(width, None))):
+            linear.weight = nn.Parameter(packed.weight[rows].detach().clone())
+            linear.bias = nn.Parameter(packed.bias[rows].detach().clone())
+        self.register_buffer("cos", encoder.cos.unsqueeze(0), persistent=False)
+        self.register_buffer("sin", encoder.sin.unsqueeze(0), persistent=False)
+
+    def forward(self, tokens: Tensor, wanted: Tensor) -> Tensor:
+        """(B, tokens, width) -> (B, tokens of the `wanted` tubelets, width)."""
+        block, heads = self.block, (self.block.attn.heads, HEAD_DIM)
+        normal = block.norm1(tokens)
+        query = self.ask(self._of(normal, wanted)).unflatten(-1, heads).transpose(1, 2)
+        packed = self.give(normal).unflatten(-1, (2, *heads))
+        key, value = (part.transpose(1, 2) for part in packed.unbind(2))
+        query = rotate(query, self._of(self.cos, wanted), self._of(self.sin, wanted))
+        mixed = F.scaled_dot_product_attention(query, rotate(key, self.cos, self.sin), value)
+        attended = block.attn.proj(mixed.transpose(1, 2).flatten(2))
+        return block.feed(self._of(tokens, wanted) + attended)
+
+    def _of(self, tokens: Tensor, wanted: Tensor) -> Tensor:
+        return tokens.unflatten(1, (self.tubelets, -1)).index_select(1, wanted).flatten(1, 2)
+
+
 class VJepaGraph(nn.Module):
-    """What is compiled: 16 uint8 frames of any size in, tubelet features out."""
+    """What is compiled: uint8 frames of any size in, the features of some tubelets out."""
 
     def __init__(self, encoder: VJepaEncoder) -> None:
         super().__init__()
         self.encoder = encoder
+        self.last = _LastBlock(encoder)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(frames, h, w, 3) uint8 -> (tubelets, side, side, width) float32.
+    def forward(
+        self,
+        frames: Tensor,
+        order: Tensor,
+        rows: Tensor,
+        row_shares: Tensor,
+        columns: Tensor,
+        column_shares: Tensor,
+        wanted: Tensor,
+    ) -> Tensor:
+        """frames (n, h, w, 3) uint8 -> features (wanted, side, side, width) float32.
 
-        The aspect ratio is not kept: that is how the released features were made.
+        `order` (frames,): which frame stands at each of the encoder's places; `rows` and `columns`
+        (2 pixels,): between which pixels of a frame those of the encoder lie, and the shares
+        (pixels,) of the second; `wanted` (wanted,): tubelets (`runtime.inputs.clip_layout`). The
+        aspect ratio is not kept: that is how the released features were made.
         """
-        side = self.encoder.geometry.pixels
+        encoder = self.encoder
         images = frames.float().permute(0, 3, 1, 2) / 255.0
-        images = _resample(_resample(images, 2, side), 3, side)
+        images = _resample(_resample(images, 2, rows, row_shares), 3, columns, column_shares)
         images = (images - self.mean) / self.std
-        return self.encoder(images.transpose(0, 1).unsqueeze(0))[0]
+        tokens = encoder.embed(images.index_select(0, order).transpose(0, 1).unsqueeze(0))
+        for block in encoder.blocks[:-1]:
+            tokens = block(tokens, encoder.cos, encoder.sin)
+        features = encoder.norms_block[-1](self.last(tokens, wanted))[0]
+        return features.unflatten(0, (-1, encoder.geometry.side, encoder.geometry.side))
 
 
-def _resample(images: Tensor, axis: int, size: int) -> Tensor:
-    """Bilinear interpolation along one axis, align_corners False, without antialiasing.
-
-    The places are exact fractions of integers: ONNX's Resize rounds them in float32 by another
-    formula than PyTorch's, which shows in the fourth digit of the features of a large frame.
-    """
-    length = images.shape[axis]
-    places = ((2 * torch.arange(size) + 1) * length - size).clamp(min=0)
-    lower = places // (2 * size)
-    upper = (lower + 1).clamp(max=length - 1)
-    shape = [1] * axis + [size] + [1] * (images.dim() - axis - 1)
-    share = ((places % (2 * size)).float() / (2 * size)).view(shape)
-    below, above = images.index_select(axis, lower), images.index_select(axis, upper)
-    return below + (above - below) * share
+def _resample(images: Tensor, axis: int, places: Tensor, shares: Tensor) -> Tensor:
+    """Bilinear interpolation along one axis: places (2 n,), all first ones before all second ones,
+    and the shares (n,) of the second."""
+    below, above = images.index_select(axis, places).chunk(2, axis)
+    shape = [1] * axis + [-1] + [1] * (images.dim() - axis - 1)
+    return below + (above - below) * shares.view(shape)

@@ -181,7 +181,8 @@ def _our_step(
         theirs = case.steps[step]
         assert theirs.residuals is not None
         return theirs.visual.numpy(), theirs.residuals.numpy()
-    scene = models.scene(case.features, step, clip.steps, clip.grid)
+    features = case.features[models.tubelets(clip.steps)]
+    scene = models.scene(features, step, clip.steps, clip.grid)
     return models.visual(clip.pair(step)), models.residuals(scene, encoding)[:1]
 
 

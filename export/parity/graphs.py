@@ -154,9 +154,10 @@ def check_graphs(models: Models, cases: Sequence[GraphCase]) -> Iterator[ParityF
     """vjepa, vision and both halves of the resampler."""
     for case in cases:
         clip, step = case.clip, case.step
-        features = models.features(clip.frames)
+        features = models.features(clip.frames, clip.steps)
         manifest, told = models.bundle.manifest, f"features, {case.name}"
-        yield encoder_figure(manifest, names.VJEPA, told, features, case.features)
+        expected = case.features[models.tubelets(clip.steps)]
+        yield encoder_figure(manifest, names.VJEPA, told, features, expected)
         visual = models.visual(clip.pair(step))
         told = f"visual embeddings, {case.name}"
         yield encoder_figure(manifest, names.VISION, told, visual, case.visual)
@@ -230,7 +231,7 @@ def engine_logits(models: Models, clip: Clip) -> NDArray[np.float32]:
     tokens = clip.grid[0] * clip.grid[1] * clip.steps
     room = tokens + len(clip.text) + len(models.bundle.manifest.prompt.before_video)
     context = models.context(clip.grid, room)
-    features = models.features(clip.frames)
+    features = models.features(clip.frames, clip.steps)
     for step, encoding in enumerate(clip.encodings):
         residuals = None
         if encoding is not None:

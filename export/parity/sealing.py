@@ -26,6 +26,7 @@ from runtime.bundle import vectors as kept
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.bundle.vectors import ReferenceVectors, Sample
+from runtime.inputs.clip_layout import wanted_tubelets
 from runtime.inputs.interpolation import interpolation_matrix
 from runtime.model.models import Models
 from runtime.model.proof import prove_decoder
@@ -84,7 +85,7 @@ def _encoder_samples(
     manifest: Manifest, live: GraphCase, odd: GraphCase, resampler: GazeResampler
 ) -> dict[str, Sample]:
     outputs = {
-        kept.FEATURES: (names.VJEPA, live.features),
+        kept.FEATURES: (names.VJEPA, live.features[wanted_tubelets(manifest.geometry.vjepa, 1)]),
         kept.LIVE: (names.VISION, live.visual),
         kept.ODD: (names.VISION, odd.visual),
         kept.GAZED: (names.GAZE, live.residuals["gaze"]),

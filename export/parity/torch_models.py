@@ -20,8 +20,7 @@ from export.checkpoints.vjepa import load_vjepa
 from export.parity.reference import ReferenceModel, ReferenceStep
 from runtime.bundle.opening import Bundle
 from runtime.errors import QuestionError
-
-PATCH = 16  # pixels along a side of V-JEPA's patches
+from runtime.inputs.clip_layout import frame_order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,18 +45,34 @@ class TorchModels:
         self._reference = reference
 
     @classmethod
-    def load(cls, bundle: Bundle, qwen: Path, vjepa: Path, gaze: Path) -> TorchModels:
-        """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others."""
-        _check_origin(bundle, qwen, vjepa, gaze)
-        side = bundle.manifest.geometry.vjepa.side
-        if load_vjepa(vjepa, side * PATCH).geometry.side != side:
-            raise CheckpointError(f"{vjepa}: its patches are not of {PATCH} pixels")
-        layers = bundle.manifest.provenance.injection.layers
-        return cls(bundle, ReferenceModel.load(qwen, vjepa, side * PATCH, gaze, layers))
+    def load(
+        cls,
+        bundle: Bundle,
+        qwen: Path,
+        vjepa: Path,
+        gaze: Path,
+        dtype: torch.dtype = torch.float32,
+    ) -> TorchModels:
+        """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others.
 
-    def features(self, frames: NDArray[np.uint8]) -> torch.Tensor:
-        """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""
-        return self._reference.features(torch.from_numpy(frames))
+        `dtype`: as in `ReferenceModel.load`.
+        """
+        _check_origin(bundle, qwen, vjepa, gaze)
+        shape = bundle.manifest.geometry.vjepa
+        if load_vjepa(vjepa, shape.pixels).geometry.side != shape.side:
+            patch = shape.pixels // shape.side
+            raise CheckpointError(f"{vjepa}: its patches are not of {patch} pixels")
+        layers = bundle.manifest.provenance.injection.layers
+        reference = ReferenceModel.load(qwen, vjepa, shape.pixels, gaze, layers, dtype)
+        return cls(bundle, reference)
+
+    def features(self, frames: NDArray[np.uint8], steps: int) -> torch.Tensor:
+        """V-JEPA over (n, h, w, 3) uint8 RGB, the last of them at all places that are left of 16.
+
+        All its tubelets, however many `steps` the clip has: (tubelets, side, side, d_vjepa).
+        """
+        order = frame_order(self.bundle.manifest.geometry.vjepa, len(frames))
+        return self._reference.features(torch.from_numpy(frames[order]))
 
     def scene(
         self, features: torch.Tensor, step: int, steps: int, grid: tuple[int, int]

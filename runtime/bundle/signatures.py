@@ -36,14 +36,18 @@ class ExpectedSignature:
     outputs: Mapping[str, Expected]
 
 
-def expected_signatures(geometry: Geometry, in_pairs: bool) -> dict[str, ExpectedSignature]:
+def expected_signatures(
+    geometry: Geometry, in_pairs: bool, laid_out: bool
+) -> dict[str, ExpectedSignature]:
     """Of every graph of a model of this geometry.
 
-    `in_pairs`: whether its decoder appends to two contexts in one run.
+    `in_pairs`: whether its decoder appends to two contexts in one run. `laid_out`: whether V-JEPA's
+    graph is told what of a clip is seen and read.
     """
+    tubelets = None if laid_out else geometry.vjepa.tubelets
     return {
-        names.VJEPA: _vjepa(geometry),
-        names.SCENE: _scene(geometry),
+        names.VJEPA: _laid_out(geometry) if laid_out else _vjepa(geometry),
+        names.SCENE: _scene(geometry, tubelets),
         names.GAZE: _gaze(geometry),
         names.VISION: _vision(geometry),
         names.DECODER: _pair(geometry) if in_pairs else _decoder(geometry),
@@ -54,6 +58,12 @@ def takes_pairs(manifest: Manifest) -> bool:
     """Whether the decoder of a bundle appends to two contexts in one run."""
     graph = manifest.graphs.get(names.DECODER)
     return graph is not None and any(spec.name == names.PAIR_SIZES for spec in graph.inputs)
+
+
+def takes_layout(manifest: Manifest) -> bool:
+    """Whether V-JEPA's graph is told which frames stand where and which tubelets are read."""
+    graph = manifest.graphs.get(names.VJEPA)
+    return graph is not None and any(spec.name == names.FRAME_ORDER for spec in graph.inputs)
 
 
 def misfit(found: Signature, expected: ExpectedSignature) -> str | None:
@@ -103,9 +113,29 @@ def _floats(*shape: Axis) -> Expected:
 def _vjepa(geometry: Geometry) -> ExpectedSignature:
     shape = geometry.vjepa
     return ExpectedSignature(
-        {names.CLIP: _uint8(shape.frames, None, None, 3)},
-        {names.TUBELET_FEATURES: _float32(shape.tubelets, shape.side, shape.side, shape.width)},
+        {names.CLIP: _uint8(shape.frames, None, None, 3)}, _features(geometry, shape.tubelets)
     )
+
+
+def _laid_out(geometry: Geometry) -> ExpectedSignature:
+    shape = geometry.vjepa
+    return ExpectedSignature(
+        {
+            names.CLIP: _uint8(None, None, None, 3),
+            names.FRAME_ORDER: _int64(shape.frames),
+            names.ROW_PIXELS: _int64(2 * shape.pixels),
+            names.ROW_SHARES: _float32(shape.pixels),
+            names.COLUMN_PIXELS: _int64(2 * shape.pixels),
+            names.COLUMN_SHARES: _float32(shape.pixels),
+            names.WANTED_TUBELETS: _int64(None),
+        },
+        _features(geometry, None),
+    )
+
+
+def _features(geometry: Geometry, tubelets: Axis) -> dict[str, Expected]:
+    shape = geometry.vjepa
+    return {names.TUBELET_FEATURES: _float32(tubelets, shape.side, shape.side, shape.width)}
 
 
 def _scene_outputs(geometry: Geometry) -> dict[str, Expected]:
@@ -118,12 +148,12 @@ def _scene_outputs(geometry: Geometry) -> dict[str, Expected]:
     }
 
 
-def _scene(geometry: Geometry) -> ExpectedSignature:
+def _scene(geometry: Geometry, tubelets: Axis) -> ExpectedSignature:
     shape = geometry.vjepa
     return ExpectedSignature(
         {
-            **_vjepa(geometry).outputs,
-            names.TUBELET_WEIGHTS: _float32(shape.tubelets),
+            **_features(geometry, tubelets),
+            names.TUBELET_WEIGHTS: _float32(tubelets),
             names.ROW_WEIGHTS: _float32(None, shape.side),
             names.COLUMN_WEIGHTS: _float32(None, shape.side),
         },

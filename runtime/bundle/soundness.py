@@ -15,7 +15,13 @@ from runtime.bundle.manifest import (
     PromptPieces,
     Settings,
 )
-from runtime.bundle.signatures import Signature, expected_signatures, misfit, takes_pairs
+from runtime.bundle.signatures import (
+    Signature,
+    expected_signatures,
+    misfit,
+    takes_layout,
+    takes_pairs,
+)
 from runtime.errors import BundleError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")  # of a file that lies in the bundle
@@ -162,7 +168,7 @@ def _prompt(prompt: PromptPieces, vocabulary: int) -> Iterator[str]:
 
 def _graphs(manifest: Manifest) -> Iterator[str]:
     """The tensors of every graph are those of the geometry."""
-    expected = expected_signatures(manifest.geometry, takes_pairs(manifest))
+    expected = expected_signatures(manifest.geometry, takes_pairs(manifest), takes_layout(manifest))
     for graph, spec in manifest.graphs.items():
         if graph not in expected:
             yield f"it names a graph {_quoted(graph)}, which no model has"

@@ -31,8 +31,10 @@ TOKENS, KEYS, VALUES = "scene tokens", "scene keys", "scene values"
 GAZED, RESTING = "residuals, gaze", "residuals, no active fixation"
 PREFILL, DECODE = "logits, prefill", "logits, token by token"
 COMPARED = (FEATURES, LIVE, ODD, TOKENS, KEYS, VALUES, GAZED, RESTING, PREFILL, DECODE)
-AT_ONCE = "logits, all in one run"  # beside what was sealed as PREFILL
-ASKED = (*COMPARED, AT_ONCE)
+# Of devices beside the CPU, where a run has other kernels by what is in it:
+BESIDE = "logits, a step into two contexts"  # what was sealed as PREFILL, in the second context
+MANY = "logits, many rows in one run"  # as in pieces, which what was sealed has shown right
+ASKED = (*COMPARED, BESIDE, MANY)
 
 LARGEST_FILE = 1 << 26  # bytes; that of a 7B model has a tenth of it
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import Manifest
+from runtime.inputs.clip_layout import wanted_tubelets
 from runtime.inputs.vision_layout import vision_layout
 
 Shape = tuple[int, ...]
@@ -14,6 +15,7 @@ Grid = tuple[int, int]
 
 # The released protocol resizes frames to 128 to 768 tokens; the longer side reaches 40 at about 2:1
 EVALUATION_GRIDS: tuple[Grid, Grid, Grid] = ((7, 7), (24, 32), (40, 40))
+EVALUATION_STEPS = (1, 4, 4)  # of its clips, of two frames each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,6 @@ class ShapeProfile:
     name: str
     ranges: Mapping[str, ShapeRange]
 
-    @property
-    def sizes(self) -> dict[str, Shape] | None:
-        """The one shape of every input; None where they vary."""
-        if any(span.least != span.most for span in self.ranges.values()):
-            return None
-        return {name: span.usual for name, span in self.ranges.items()}
-
     def holds(self, shapes: Mapping[str, Shape]) -> bool:
         """Whether inputs of these shapes can be run."""
         return all(self.ranges[name].holds(shape) for name, shape in shapes.items())
@@ -52,21 +47,27 @@ class ShapeProfile:
 def shape_profiles(manifest: Manifest, graph: str) -> tuple[ShapeProfile, ShapeProfile]:
     """The profiles of a graph: `live`, static, at the bundle's grid; `evaluation`, dynamic."""
     grid = (manifest.settings.live_height, manifest.settings.live_width)
-    live, evaluation = (grid,) * 3, EVALUATION_GRIDS
-    return _profile("live", manifest, graph, live), _profile(
-        "evaluation", manifest, graph, evaluation
+    return (
+        _profile("live", manifest, graph, (grid,) * 3, (1,) * 3),
+        _profile("evaluation", manifest, graph, EVALUATION_GRIDS, EVALUATION_STEPS),
     )
 
 
 def _profile(
-    name: str, manifest: Manifest, graph: str, grids: tuple[Grid, Grid, Grid]
+    name: str,
+    manifest: Manifest,
+    graph: str,
+    grids: tuple[Grid, Grid, Grid],
+    steps: tuple[int, int, int],
 ) -> ShapeProfile:
-    least, usual, most = (input_shapes(manifest, graph, grid) for grid in grids)
+    least, usual, most = (
+        input_shapes(manifest, graph, *sizes) for sizes in zip(grids, steps, strict=True)
+    )
     return ShapeProfile(name, {key: ShapeRange(least[key], usual[key], most[key]) for key in usual})
 
 
-def input_shapes(manifest: Manifest, graph: str, grid: Grid) -> dict[str, Shape]:
-    """The shapes of a graph's inputs for steps of `grid` (H, W)."""
+def input_shapes(manifest: Manifest, graph: str, grid: Grid, steps: int = 1) -> dict[str, Shape]:
+    """The shapes of a graph's inputs for a clip of `steps` of `grid` (H, W)."""
     shape = manifest.geometry.vision
     height, width = grid
     sizes = {
@@ -75,6 +76,8 @@ def input_shapes(manifest: Manifest, graph: str, grid: Grid) -> dict[str, Shape]
         "height": height,
         "width": width,
         "visual_tokens": height * width,
+        "seen": steps * shape.temporal_patch,
+        "wanted": wanted_tubelets(manifest.geometry.vjepa, steps).size,
     }
     if graph == names.VISION:
         layout = vision_layout(shape, height, width)

@@ -127,7 +127,14 @@ class Context:
         self._mark = after
 
     def append_step_beside(self, other: Context, visual: Tensor, residuals: Tensor | None) -> None:
-        """Prefill one step here and in `other`, in one run. Only where runs are saved."""
+        """Prefill one step here and in `other`, in one run if it may have so many rows.
+
+        Only where runs are saved.
+        """
+        if self._most_rows is not None and 2 * visual.shape[0] > self._most_rows:
+            self.append_step(visual, residuals)
+            other.append_step(visual, residuals)
+            return
         additions, marks = [], []
         for context in (self, other):
             context._write_waiting()

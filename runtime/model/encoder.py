@@ -65,7 +65,6 @@ class Encoder:
         self._kept: OrderedDict[tuple[int, int], EncodedPair] = OrderedDict()
         self._newest: _Gazed | None = None
         geometry = models.bundle.manifest.geometry
-        self._clip_frames = geometry.vjepa.frames
         self._encoding_width = geometry.resampler.width
 
     def encode(self, plan: StepPlan, watch: Stopwatch) -> Step:
@@ -113,16 +112,14 @@ class Encoder:
         return self._kept[pair.key]
 
     def _encode(self, pair: FramePair, watch: Stopwatch) -> EncodedPair:
+        frames = np.stack([pair.older, pair.newer])
         with watch.stage("vision"):
-            visual = _finite(
-                self._models.visual(np.stack([pair.older, pair.newer])), "vision tower"
-            )
+            visual = _finite(self._models.visual(frames), "vision tower")
         if not self._use_gaze:
             return EncodedPair(visual, None)
         # The released checkpoint was trained on two frames, the second repeated to the end.
-        clip = np.stack([pair.older] + [pair.newer] * (self._clip_frames - 1))
         with watch.stage("vjepa"):
-            features = self._models.features(clip)
+            features = self._models.features(frames, 1)
         with watch.stage("resampler.scene"):
             return EncodedPair(visual, self._models.scene(features, 0, 1, self._grid))
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from runtime.bundle import manifest as names
 from runtime.bundle.manifest import DECODER, GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
+from runtime.bundle.signatures import takes_layout
 from runtime.engines.engine import Engine, OnnxEngine, Tensors
 from runtime.engines.tensors import Tensor
+from runtime.inputs.clip_layout import clip_layout, frame_order, wanted_tubelets
 from runtime.inputs.interpolation import interpolation_matrix
 from runtime.inputs.vision_layout import VisionLayout, vision_layout
 from runtime.model.context import Context
@@ -34,27 +36,51 @@ class Scene:
 
 
 class Models:
-    """Loads the graphs of a bundle once and runs them."""
+    """Loads the graphs of a bundle once and runs them.
+
+    `most_rows`: tokens that the decoder prefills in one run; None for any number.
+    """
 
     def __init__(self, bundle: Bundle, load: EngineLoader = OnnxEngine) -> None:
         self.bundle = bundle
-        self._most_rows: int | None = None
+        self.most_rows: int | None = None
+        self._laid_out = takes_layout(bundle.manifest)
         self._vjepa, self._scene, self._gaze, self._vision, self._decoder = (
             load(bundle.graph_path(graph)) for graph in (VJEPA, SCENE, GAZE, VISION, DECODER)
         )
         engines = (self._decoder, self._vjepa, self._scene, self._gaze, self._vision)
         self.engine_name = " and ".join(dict.fromkeys(engine.name for engine in engines))
 
-    def features(self, frames: NDArray[np.uint8]) -> Tensor:
-        """V-JEPA over (16, h, w, 3) uint8 RGB -> (tubelets, side, side, d_vjepa)."""
-        return _kept(self._vjepa, {names.CLIP: frames}, names.TUBELET_FEATURES)
+    def features(self, frames: NDArray[np.uint8], steps: int) -> Tensor:
+        """V-JEPA over the frames of a clip of `steps`: (n, h, w, 3) uint8 RGB, of which the last
+        stands at all places that are left of 16.
+
+        Returns the tubelets from which such a clip is read (`tubelets`): (n, side, side, d_vjepa).
+        """
+        shape = self.bundle.manifest.geometry.vjepa
+        if self._laid_out:
+            inputs = {names.CLIP: frames, **self._clip_layout(frames.shape, steps)}
+        else:
+            inputs = {names.CLIP: frames[frame_order(shape, len(frames))]}
+        return _kept(self._vjepa, inputs, names.TUBELET_FEATURES)
+
+    def tubelets(self, steps: int) -> NDArray[np.int64]:
+        """The tubelets whose features `features` gives."""
+        shape = self.bundle.manifest.geometry.vjepa
+        if self._laid_out:
+            return wanted_tubelets(shape, steps)
+        return np.arange(shape.tubelets)
 
     def scene(self, features: Tensor, step: int, steps: int, grid: tuple[int, int]) -> Scene:
-        """The scene half for temporal step `step` of a clip of `steps`, on `grid` (H, W)."""
+        """The scene half for temporal step `step` of a clip of `steps`, on `grid` (H, W).
+
+        `features`: of the same clip.
+        """
         shape = self.bundle.manifest.geometry.vjepa
+        weights = interpolation_matrix(steps, shape.tubelets)[step]
         inputs = {
             names.TUBELET_FEATURES: features,
-            names.TUBELET_WEIGHTS: interpolation_matrix(steps, shape.tubelets)[step],
+            names.TUBELET_WEIGHTS: weights[self.tubelets(steps)],
             names.ROW_WEIGHTS: interpolation_matrix(grid[0], shape.side),
             names.COLUMN_WEIGHTS: interpolation_matrix(grid[1], shape.side),
         }
@@ -76,13 +102,17 @@ class Models:
     def context(self, grid: tuple[int, int], capacity: int) -> Context:
         """A new context for steps of `grid` (H, W), of at most `capacity` tokens."""
         manifest, embeddings = self.bundle.manifest, self.bundle.embeddings
-        return Context(self._decoder, manifest, embeddings, grid, capacity, self._most_rows)
+        return Context(self._decoder, manifest, embeddings, grid, capacity, self.most_rows)
 
     def in_rows(self, most: int) -> Models:
         """The same graphs, with at most so many tokens prefilled at once."""
         models = copy(self)
-        models._most_rows = most
+        models.most_rows = most
         return models
+
+    @lru_cache(maxsize=8)  # noqa: B019 - a few sizes, as long as the models
+    def _clip_layout(self, frames: tuple[int, ...], steps: int) -> Tensors:
+        return clip_layout(self.bundle.manifest.geometry.vjepa, frames, steps)
 
     @lru_cache(maxsize=8)  # noqa: B019 - a few grids, as long as the models
     def _layout(self, height: int, width: int) -> VisionLayout:

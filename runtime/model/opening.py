@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from math import prod
 
-from runtime.bundle.manifest import DECODER
+from runtime.bundle.manifest import DECODER, Manifest
 from runtime.bundle.opening import Bundle
-from runtime.bundle.vectors import ODD_GRID, ReferenceVectors, read_vectors
+from runtime.bundle.vectors import ReferenceVectors, read_vectors
 from runtime.engines.choice import (
     Asked,
     EngineChoice,
@@ -23,14 +22,23 @@ from runtime.engines.choice import (
 )
 from runtime.engines.cuda import UNLIMITED, CudaSettings
 from runtime.errors import EngineError
-from runtime.model.models import Models
-from runtime.model.proof import EXACT, Allowance, ProofFigure, prove, prove_decoder
+from runtime.model.models import EngineLoader, Models
+from runtime.model.proof import (
+    EXACT,
+    ROWS_AT_ONCE,
+    STEP_ROWS,
+    Allowance,
+    ProofFigure,
+    prove,
+    prove_decoder,
+)
 from runtime.model.standby import Standby
 from runtime.model.verdicts import Subject, Verdict, Verdicts
 
 # Engines in 16 bits: what their builder allows, and twice that for what rests on their output.
 TENSORRT = Allowance(encoders=0.05, following=0.1, odd_grid=False)
-FEWER = (prod(ODD_GRID), 1)  # tokens at once, where a device computes no more of them right
+LEAST_ROWS = 64  # that a device is asked to compute right in one run
+FEWER = (ROWS_AT_ONCE, STEP_ROWS, 1)  # where it does not
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +117,7 @@ class _Opening:
 
     def _proven(self, choice: EngineChoice, refused: dict[EngineKind, str]) -> OpenedModels:
         if self.lost is None or self.asked != "auto" or choice.kind == "cpu":
-            return _proven(choice, Models(self.bundle, choice.load), self.known, self.again)
+            return _proven(choice, _models(choice, choice.load), self.known, self.again)
 
         def following(gone: EngineChoice, reason: str) -> EngineChoice:
             """TensorRT and CUDA are lost together: they live on one device."""
@@ -118,9 +126,22 @@ class _Opening:
             return replace(self, again=False, lost=None).open(refused).choice
 
         standby = Standby(choice, following, self.lost)
-        opened = _proven(choice, Models(self.bundle, standby.load), self.known, self.again)
+        opened = _proven(choice, _models(choice, standby.load), self.known, self.again)
         standby.arm()
         return opened
+
+
+def largest_run(manifest: Manifest) -> int:
+    """The rows that a device takes in one run of the decoder: a live step into two contexts, or a
+    step and a question that is as long. More are prefilled in several runs, since no more of them
+    are proven."""
+    settings = manifest.settings
+    return max(2 * settings.live_height * settings.live_width, LEAST_ROWS)
+
+
+def _models(choice: EngineChoice, load: EngineLoader) -> Models:
+    models = Models(choice.bundle, load)
+    return models if choice.kind == "cpu" else models.in_rows(largest_run(choice.bundle.manifest))
 
 
 def _proven(choice: EngineChoice, models: Models, known: Verdicts, again: bool) -> OpenedModels:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
+from math import prod
 
 import numpy as np
 
@@ -15,7 +17,11 @@ from runtime.bundle import vectors as kept
 from runtime.bundle.vectors import ReferenceVectors, Sample
 from runtime.engines.tensors import Tensor, on_host
 from runtime.errors import NotFiniteError
+from runtime.model.context import Context
 from runtime.model.models import Models
+
+STEP_ROWS = prod(kept.ODD_GRID)
+ROWS_AT_ONCE = 2 * STEP_ROWS + kept.TEXT_TOKENS  # two steps and text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,7 @@ def prove(
     models: Models, vectors: ReferenceVectors, allowance: Allowance = EXACT
 ) -> Iterator[ProofFigure]:
     """Run every graph; figures in the order in which one graph feeds the next."""
-    shape = models.bundle.manifest.geometry.vjepa
-    clip = np.stack([vectors.live[0]] + [vectors.live[1]] * (shape.frames - 1))
-    features = models.features(clip)
+    features = models.features(vectors.live, 1)
     check = _Check(vectors, allowance.encoders)
     yield check(names.VJEPA, kept.FEATURES, features)
     yield check(names.VISION, kept.LIVE, models.visual(vectors.live))
@@ -84,26 +88,57 @@ def prove(
 
 
 def prove_decoder(models: Models, vectors: ReferenceVectors) -> Iterator[ProofFigure]:
-    """Steps prefilled with gaze and without, text prefilled, then token by token; and all that is
-    prefilled in one run: of more rows than some kernels compute right."""
-    check = _Check(vectors, 0.0)
-    steps, text = vectors.steps(), vectors.text
-    tokens = sum(len(visual) for visual, _ in steps) + len(text)
-    room = len(models.bundle.manifest.prompt.before_video) + tokens + kept.SPARE_TOKENS
+    """A step with gaze; two steps, with gaze that rests and without any, and text behind them in
+    one run; then token by token. Every row is computed once. On a device that takes a step into two
+    contexts in one run, the second context as well; on one that takes runs of at most so many rows,
+    a run of as many.
+    """
     try:
-        context = models.context(kept.ODD_GRID, room)
-        for visual, residuals in steps:
-            context.append_step(visual, residuals)
-        prefilled = context.append_text(text[: kept.TEXT_TOKENS])
-        yield check(names.DECODER, kept.PREFILL, prefilled)
-        decoded = [context.append_text(token) for token in text[kept.TEXT_TOKENS :, None]]
-        yield check(names.DECODER, kept.DECODE, np.concatenate(decoded))
-        context.clear()
-        at_once = context.append_at_once(steps, text[: kept.TEXT_TOKENS])
-        yield check(names.DECODER, kept.AT_ONCE, at_once, kept.PREFILL)
+        yield from _decoded(models, vectors)
+        if (most := models.most_rows) is not None and most > ROWS_AT_ONCE:
+            yield _many_rows(models, vectors, most)
     except NotFiniteError:
         bound = vectors.samples[kept.DECODE].bound
         yield ProofFigure(names.DECODER, "logits that are no numbers", float("inf"), bound)
+
+
+def _decoded(models: Models, vectors: ReferenceVectors) -> Iterator[ProofFigure]:
+    """What was sealed; and in a second context, filled beside the first, what it gives there."""
+    check = _Check(vectors, 0.0)
+    (first, *others), text = vectors.steps(), vectors.text
+    question, following = text[: kept.TEXT_TOKENS], text[kept.TEXT_TOKENS :]
+    tokens = (1 + len(others)) * STEP_ROWS + len(text)
+    context, beside = _context(models, tokens), None
+    if context.saves_runs:
+        beside = _context(models, tokens)
+        context.append_step_beside(beside, *first)
+    else:
+        context.append_step(*first)
+    yield check(names.DECODER, kept.PREFILL, context.append_at_once(others, question))
+    decoded = [context.append_text(token) for token in following[:, None]]
+    yield check(names.DECODER, kept.DECODE, np.concatenate(decoded))
+    if beside is not None:
+        for step in others:
+            beside.defer_step(*step)
+        yield check(names.DECODER, kept.BESIDE, beside.append_text(question), kept.PREFILL)
+
+
+def _many_rows(models: Models, vectors: ReferenceVectors, rows: int) -> ProofFigure:
+    """So many rows in one run, against the same in runs of as many as were shown to be right."""
+    text = np.resize(vectors.text, rows % STEP_ROWS + STEP_ROWS)
+    steps = list(islice(cycle(vectors.steps()), (rows - len(text)) // STEP_ROWS))
+    at_once, in_pieces = (
+        _context(some, rows).append_at_once(steps, text)
+        for some in (models, models.in_rows(ROWS_AT_ONCE))
+    )
+    difference = float(np.abs(at_once - in_pieces).max())
+    return ProofFigure(names.DECODER, kept.MANY, difference, vectors.samples[kept.PREFILL].bound)
+
+
+def _context(models: Models, tokens: int) -> Context:
+    """With room for so many tokens behind the start of the prompt."""
+    start = len(models.bundle.manifest.prompt.before_video)
+    return models.context(kept.ODD_GRID, start + tokens + kept.SPARE_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)

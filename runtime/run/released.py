@@ -174,7 +174,7 @@ class ReleasedSession:
         if self.options.use_gaze and clip.active is not None:
             with watch.stage("vjepa"):
                 seen = vjepa_indices(len(frames), manifest.geometry.vjepa.frames)
-                features = self._models.features(frames[seen])
+                features = self._models.features(frames[np.unique(seen)], steps)
         for step in range(steps):
             with watch.stage("vision"):
                 visual = self._models.visual(frames[FRAMES_PER_STEP * step :][:FRAMES_PER_STEP])

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 HALF = 2  # bytes of keys, values, embeddings and encoders on a GPU
 INT4_BITS = 4.5  # of a weight: 4, and a scale in 16 bits for 32 of them
 MERGED = 4  # patches of the vision tower in a token
-VJEPA_TOKENS, VJEPA_WIDTH, VJEPA_BLOCKS = 8 * 24 * 24, 768, 12
+VJEPA_TUBELETS, VJEPA_TUBELET = 8, 24 * 24  # and the tokens of one
+VJEPA_TOKENS, VJEPA_WIDTH, VJEPA_BLOCKS = VJEPA_TUBELETS * VJEPA_TUBELET, 768, 12
+READ = 2  # tubelets from which the features of one step are made
 VJEPA_PATCH = 3 * 2 * 16 * 16
 TOWER_WIDTH, TOWER_FEED, TOWER_BLOCKS = 1280, 3420, 32
 TOWER_PATCH = 3 * 2 * 14 * 14
@@ -71,10 +73,16 @@ def vjepa_weights() -> int:
     return VJEPA_BLOCKS * 12 * VJEPA_WIDTH**2 + VJEPA_WIDTH * VJEPA_PATCH
 
 
-def vjepa_operations() -> int:
-    """Of one clip: products, and attention over all tokens."""
+def vjepa_operations(read: int = READ) -> int:
+    """Of one clip: products, and attention over all tokens.
+
+    In the last block only those of the `read` tubelets attend, and are multiplied by what follows;
+    all give keys and values.
+    """
     attention = VJEPA_BLOCKS * 4 * VJEPA_TOKENS**2 * VJEPA_WIDTH
-    return 2 * VJEPA_TOKENS * vjepa_weights() + attention
+    unread = (VJEPA_TUBELETS - read) * VJEPA_TUBELET
+    saved = unread * (4 * VJEPA_TOKENS * VJEPA_WIDTH + 2 * 10 * VJEPA_WIDTH**2)
+    return 2 * VJEPA_TOKENS * vjepa_weights() + attention - saved
 
 
 def vision_weights(width: int) -> tuple[int, int]:

@@ -51,9 +51,9 @@ class SlowModels(Models):
         self._pass("visual")
         return super().visual(pair)
 
-    def features(self, frames):
+    def features(self, *arguments):
         self._pass("features")
-        return super().features(frames)
+        return super().features(*arguments)
 
     def scene(self, *arguments):
         self._pass("scene")
@@ -147,6 +147,17 @@ def test_operations_grow_as_attention_does():
     assert whole == sum(apart) + 2 * 128 * 550
     tokens = 8 * 4 * 4
     assert vjepa_operations(bundle, weights) == 2 * tokens * weights.vjepa + 2 * 4 * tokens**2 * 64
+
+
+def test_what_is_not_read_is_not_counted(tiny_folder):
+    """2 blocks of 64: in the last, 6 of 8 tubelets neither ask nor go through its 10 squares."""
+    bundle = Bundle.open(tiny_folder)
+    weights, tubelet = Weights.of(bundle), bundle.manifest.geometry.vjepa.side**2
+    tokens, blocks = 8 * tubelet, weights.blocks
+    assert weights.vjepa == blocks * 12 * 64**2 + 64 * 3 * 2 * 16 * 16
+    whole = 2 * tokens * weights.vjepa + blocks * 4 * tokens**2 * 64
+    saved = 6 * tubelet * (4 * tokens * 64 + 2 * 10 * 64**2)
+    assert vjepa_operations(bundle, weights) == whole - saved
 
 
 def test_a_share_is_of_the_peak(pipeline):

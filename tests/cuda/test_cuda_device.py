@@ -69,12 +69,12 @@ def host(value):
 
 def test_the_encoders_compute_what_a_cpu_does(models, on_cpu):
     clip = clip_for(models)
-    features = models.features(clip.frames)
-    near(host(features), on_cpu.features(clip.frames), 1e-2)
+    features = models.features(clip.frames, 1)
+    near(host(features), on_cpu.features(clip.frames, 1), 1e-2)
     near(host(models.visual(clip.pair(0))), on_cpu.visual(clip.pair(0)), 6e-2)
     encoding = random_encoding(models, 9)
     ours = models.residuals(models.scene(features, 0, 1, GRID), encoding)
-    theirs = on_cpu.residuals(on_cpu.scene(on_cpu.features(clip.frames), 0, 1, GRID), encoding)
+    theirs = on_cpu.residuals(on_cpu.scene(on_cpu.features(clip.frames, 1), 0, 1, GRID), encoding)
     near(host(ours), theirs, 2e-2)
 
 
@@ -90,7 +90,7 @@ def test_a_step_after_a_rewind_is_the_step_that_was_never_there(models):
     clip = clip_for(models)
     context = models.context(GRID, 200)
     visual = models.visual(clip.pair(0))
-    scene = models.scene(models.features(clip.frames), 0, 1, GRID)
+    scene = models.scene(models.features(clip.frames, 1), 0, 1, GRID)
     residuals = models.residuals(scene, random_encoding(models, 1))
     context.append_step(visual, residuals)
     mark = context.mark()
@@ -105,7 +105,7 @@ def test_one_run_for_two_is_what_two_runs_are(models):
     """A step into two contexts, and a tail step with its text."""
     clip = clip_for(models)
     visual = models.visual(clip.pair(0))
-    scene = models.scene(models.features(clip.frames), 0, 1, GRID)
+    scene = models.scene(models.features(clip.frames, 1), 0, 1, GRID)
     residuals, text = models.residuals(scene, random_encoding(models, 1)), np.array(clip.text)
     long, short, alone = (models.context(GRID, 200) for _ in range(3))
     for context in (long, alone):

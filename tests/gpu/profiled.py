@@ -12,8 +12,6 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from runtime.bundle.opening import Bundle
 from runtime.bundle.vectors import read_vectors
 from runtime.engines.choice import Machine, choose_engine
@@ -79,9 +77,7 @@ def main(bundle):
         models = Models(bundle, load).in_rows(1)
         settings = bundle.manifest.settings
         grid = (settings.live_height, settings.live_width)
-        frames = bundle.manifest.geometry.vjepa.frames
-        clip = np.stack([vectors.live[0]] + [vectors.live[1]] * (frames - 1))
-        scene = models.scene(models.features(clip), 0, 1, grid)
+        scene = models.scene(models.features(vectors.live, 1), 0, 1, grid)
         residuals = models.residuals(scene, vectors.encoding)
         context = models.context(grid, ROOM)
         context.append_step(models.visual(vectors.live), residuals)

@@ -1,8 +1,9 @@
 """A bundle on WebGPU: `python proving.py BUNDLE` prints a JSON object of what was found.
 
-`figures`: every graph against the reference vectors; `one_by_one`: the decoder again, tokens
-prefilled one at a time; `streams`: two contexts filled by turns, asked and rewound, against each
-alone and against the CPU; `lost`: what became of a context whose device failed in mid-run.
+`figures`: every graph against the reference vectors; `one_by_one` and `in_few_rows`: the decoder
+again, tokens prefilled one at a time and in runs of a step; `streams`: two contexts filled by
+turns, asked and rewound, against each alone and against the CPU; `lost`: what became of a context
+whose device failed in mid-run.
 """
 
 import json
@@ -17,7 +18,7 @@ from runtime.engines.choice import Machine, choose_engine
 from runtime.engines.webgpu import WebGpuEngine
 from runtime.errors import EngineError, NotFiniteError
 from runtime.model.models import Models
-from runtime.model.proof import prove, prove_decoder
+from runtime.model.proof import STEP_ROWS, prove, prove_decoder
 from runtime.model.standby import Standby
 
 ROOM = 120  # tokens
@@ -96,6 +97,7 @@ def main(folder):
     found = {
         "figures": told(prove(models, vectors)),
         "one_by_one": told(prove_decoder(single, vectors)),
+        "in_few_rows": told(prove_decoder(models.in_rows(STEP_ROWS), vectors)),
         "streams": {
             "alone": max(
                 farthest(first, alone(single, vectors, 0)),

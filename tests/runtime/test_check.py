@@ -42,7 +42,7 @@ def test_a_good_bundle_passes(tiny_folder, capsys):
     ]
     assert all(line.startswith("ok ") for line in lines)
     assert "cpu: no NVIDIA GPU found" in lines[2]
-    assert "5 graphs give here what PyTorch gave (11 comparisons; " in lines[4]
+    assert "5 graphs give here what PyTorch gave (10 comparisons; " in lines[4]
 
 
 def test_it_says_what_the_export_compared_with_what(tiny_folder):

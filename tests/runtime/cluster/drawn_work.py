@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runtime.cluster.units import Parcel
 
+LOOPBACK = {"node_ip_address": "127.0.0.2", "include_dashboard": False}  # of Ray's nodes
 SAME = b'{"bundle": "mini"}'
 
 

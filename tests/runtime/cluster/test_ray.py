@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from drawn_streamgaze import choice, draw_set
-from drawn_work import KeptStore
+from drawn_work import LOOPBACK, KeptStore
 
 from runtime.cluster.dispatch import Dispatcher, Rules
 from runtime.cluster.units import ClusterError, Opener, Unit
@@ -17,29 +17,6 @@ from runtime.run.command_line import MINI
 
 pytestmark = pytest.mark.cluster
 ray = pytest.importorskip("ray", reason="needs the extra 'cluster'")
-LOOPBACK = {"node_ip_address": "127.0.0.2", "include_dashboard": False}
-
-
-@pytest.fixture(scope="module")
-def nodes():
-    """Two simulated nodes of two cores each."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **LOOPBACK})
-        cluster.add_node(num_cpus=2, **LOOPBACK)
-        yield cluster
-        cluster.shutdown()
-
-
-@pytest.fixture
-def joined(nodes):
-    from runtime.cluster.ray_place import Connection
-
-    with Connection(nodes.address, False):
-        yield nodes
 
 
 def dispatch(folder, units, workers=2, heard=lambda happened: None, **rules):

@@ -50,8 +50,24 @@ def verdicts(tmp_path):
 
 def test_the_cpu_gives_what_is_sealed(mini_models, mini_vectors):
     figures = list(prove(mini_models, mini_vectors))
-    assert [figure.case for figure in figures] == list(kept.ASKED)
+    assert [figure.case for figure in figures] == list(kept.COMPARED)
     assert all(figure.holds for figure in figures)
+
+
+def test_no_row_of_the_decoder_is_computed_twice(mini, mini_vectors):
+    """What the proof of a large model costs a CPU: rows times layers."""
+    rows = []
+
+    class Counted(OnnxEngine):
+        def run(self, inputs, into=None, keep=()):
+            if names.EMBEDDINGS in inputs:
+                rows.append(inputs[names.EMBEDDINGS].shape[1])
+            return super().run(inputs, into, keep)
+
+    list(prove_decoder(Models(mini, lambda path: Counted(path, threads=1)), mini_vectors))
+    prompt = len(mini.manifest.prompt.before_video)
+    assert rows == [prompt, 15, 2 * 15 + kept.TEXT_TOKENS, *[1] * kept.DECODED_TOKENS]
+    assert max(rows) >= 32
 
 
 def test_what_is_sealed_is_what_the_whole_model_gives_with_hooks(tiny_folder, tiny_reference):
@@ -104,9 +120,37 @@ def test_one_weight_that_was_changed_after_sealing_is_found(mini, verdicts, tmp_
 
 
 def test_tokens_that_are_prefilled_in_pieces_give_the_same(mini_models, mini_vectors):
-    for most in (1, 4):
+    for most in (1, 4, 64, 100):
         figures = list(prove_decoder(mini_models.in_rows(most), mini_vectors))
         assert all(figure.holds for figure in figures)
+        assert (kept.MANY in [figure.case for figure in figures]) == (most >= 64)
+
+
+@pytest.mark.parametrize("wrong", [None, "beside."])
+def test_a_second_context_that_a_run_fills_wrong_is_found(tiny_folder, tmp_path, wrong):
+    """A device that takes a step into two contexts: here it spoils what the second is given."""
+    pytest.importorskip("torch")
+    from cuda_bundles import for_cuda
+
+    from export.graphs.narrowing import cpu_engine
+
+    class Spoiling:
+        def __init__(self, path):
+            self._engine = cpu_engine(path, threads=1)
+            self.name, self.buffer = self._engine.name, self._engine.buffer
+
+        def run(self, inputs, into=None, keep=()):
+            pair = inputs.get(names.PAIR_SIZES, np.zeros(2))
+            if wrong is not None and pair[1] > 1:
+                name = names.beside(names.EMBEDDINGS)
+                inputs = {**inputs, name: np.flip(inputs[name], axis=1).copy()}
+            return self._engine.run(inputs, into, keep)
+
+    bundle = Bundle.open(for_cuda(tiny_folder, tmp_path / "cuda", "float32"))
+    vectors = read_vectors(bundle.folder, bundle.manifest)
+    figures = {each.case: each for each in prove_decoder(Models(bundle, Spoiling), vectors)}
+    holding = {case for case, figure in figures.items() if figure.difference < 0.05}
+    assert holding == {kept.PREFILL, kept.DECODE} | ({kept.BESIDE} if wrong is None else set())
 
 
 class Failing:
@@ -153,7 +197,8 @@ def test_a_gpu_that_computes_right_is_taken(mini, verdicts, monkeypatch):
     on_that_gpu(monkeypatch)
     opened = open_models("auto", mini, SOME_GPU, verdicts=verdicts)
     assert opened.choice.line == "webgpu: no NVIDIA GPU found; a GPU of tests"
-    assert len(opened.figures) == len(kept.ASKED)
+    assert [each.case for each in opened.figures] == [*kept.COMPARED, kept.MANY]
+    assert opened.models.most_rows == 64  # two steps of mini are 32
 
 
 @pytest.mark.parametrize(
@@ -196,7 +241,8 @@ class NarrowDecoder(Failing):
 @pytest.mark.parametrize(
     ("most", "case", "told"),
     [
-        (31, kept.AT_ONCE, "prefills 15 tokens at a time"),
+        (63, kept.MANY, "prefills 38 tokens at a time"),
+        (31, kept.PREFILL, "prefills 15 tokens at a time"),
         (4, kept.PREFILL, "prefills one token at a time"),
         (0, kept.PREFILL, None),
     ],

@@ -22,9 +22,9 @@ class CountedModels(Models):
         super().__init__(bundle)
         self.runs = []
 
-    def features(self, frames):
+    def features(self, *arguments):
         self.runs.append("vjepa")
-        return super().features(frames)
+        return super().features(*arguments)
 
     def visual(self, pair):
         self.runs.append("vision")

@@ -19,7 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.instruments.conditions import Conditions, input_hash
-from benchmarks.instruments.decoders import THREADS, DrawnWeights, decoder_shape, injected_layers
+from benchmarks.instruments.decoders.workload import (
+    THREADS,
+    DrawnWeights,
+    decoder_shape,
+    injected_layers,
+)
 from benchmarks.instruments.result import Result, Sheet, Value, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
