@@ -26,7 +26,7 @@ class Benchmark:
         return ".".join(filter(None, ("benchmarks", self.room, self.name)))
 
 
-DECODER = "decoder"
+DECODER, HABITS = "decoder", "habits"
 TINY = ("--shape", "tiny", "--rounds=2")
 BENCHMARKS = (
     Benchmark("stages", "what each stage takes, and what share of the peak it reaches", ()),
@@ -51,8 +51,10 @@ BENCHMARKS = (
         ("--seconds=120", "--overloaded-seconds=20", "--live-seconds=20"),
     ),
     Benchmark("device_latency", "from a tracker to its user", ("--seconds", "10")),
-    Benchmark("serving", "what watching a run costs it", ("--pairs", "1", "--turn", "2")),
-    Benchmark("listening", "what listening costs a run"),
+    Benchmark(
+        "serving", "what watching a run costs it", ("--pairs", "1", "--turn", "2"), room=HABITS
+    ),
+    Benchmark("listening", "what listening costs a run", room=HABITS),
     Benchmark("voice", "from the end of speech to the first sound"),
     Benchmark("mini", "what mini knows", writes=False),
     Benchmark("scaling", "what workers are worth, and what it costs to hand out a unit"),

@@ -11,7 +11,7 @@ import zmq
 from devices.address import in_url
 from devices.clock import NANOSECONDS, Clock
 from devices.core.messages import LATEST_SECONDS, PupilClock
-from devices.packed import unpacked
+from devices.messagepack.packed import unpacked
 from devices.printable import printable
 
 TIME_REPEATS = 8

@@ -4,7 +4,7 @@ import msgpack
 import pytest
 from hostile_input import peak
 
-from devices.packed import unpacked
+from devices.messagepack.packed import unpacked
 
 CLAIM = b"\xdc\x08\x00"  # a list of 2,048
 

@@ -285,7 +285,7 @@ def _position(datum: Datum) -> tuple[float, float]:
 def _focal(file: Path) -> float | None:
     """Focal length of the scene camera in pixels, where Capture knew its intrinsics."""
     try:
-        from devices.packed import unpacked
+        from devices.messagepack.packed import unpacked
 
         said = unpacked(file.read_bytes(), strict_map_key=False)
         (camera,) = (said[key] for key in said if str(key).startswith("("))

@@ -44,7 +44,7 @@ def _records(path: Path) -> Iterator[object]:
     try:
         import msgpack
 
-        from devices.packed import unpacked
+        from devices.messagepack.packed import unpacked
     except ImportError as error:
         raise DeviceError(
             f"{path}: reading Pupil Core's recordings needs the extra 'core': "
