@@ -77,7 +77,7 @@ class Machine:
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
     """An engine kind, the reason in a line, and how to load a graph. `built`: TensorRT engines by
-    graph, of the shape profile `profile`."""
+    graph, which are run with the shapes of `profile`."""
 
     kind: EngineKind
     reason: str
@@ -94,10 +94,9 @@ class EngineChoice:
         """Load the graph at `path` of the bundle."""
         for graph, engine in self.built:
             if self.bundle.graph_path(graph) == path:
-                profiles = {p.name: p for p in shape_profiles(self.bundle.manifest, graph)}
-                library = tensorrt_module(self.flavour)
-                profile, kernels = profiles[self.profile], kernels_path(engine)
-                return TensorRTEngine(library, engine, profile, kernels=kernels)
+                library, kernels = tensorrt_module(self.flavour), kernels_path(engine)
+                profiles = shape_profiles(self.bundle.manifest, graph)
+                return TensorRTEngine(library, engine, profiles, self.profile, kernels=kernels)
         if self.kind == "cpu":
             return OnnxEngine(path, self.threads)
         manifest = self.bundle.manifest
@@ -114,7 +113,7 @@ class EngineChoice:
             return software, self.webgpu.told, processor(), nvidia_driver()
         if self.gpu is None:
             return software, processor()
-        built = [path.stem for _, path in self.built]
+        built = [f"{path.stem}, {self.profile}" for _, path in self.built]
         told = self.gpu.name, self.gpu.capability, nvidia_driver(), self.flavour
         return software, *told, *built
 
@@ -165,7 +164,7 @@ def choose_engine(
     try:
         if "tensorrt" in refused:
             raise EngineError(refused["tensorrt"])
-        flavour, built = _built_engines(bundle, machine, profile)
+        flavour, built = _built_engines(bundle, machine)
     except EngineError as error:
         if asked == "tensorrt":
             raise
@@ -215,9 +214,7 @@ def _on_cpu(reason: str, bundle: Bundle, threads: int) -> EngineChoice:
     return EngineChoice("cpu", reason, bundle, threads=threads)
 
 
-def _built_engines(
-    bundle: Bundle, machine: Machine, profile: str
-) -> tuple[str, tuple[tuple[str, Path], ...]]:
+def _built_engines(bundle: Bundle, machine: Machine) -> tuple[str, tuple[tuple[str, Path], ...]]:
     """The first flavour whose engines are all there; EngineError of the first that fails."""
     if not machine.tensorrt:
         raise EngineError("TensorRT is not installed (extra 'tensorrt' or 'tensorrt-rtx')")
@@ -226,7 +223,7 @@ def _built_engines(
     for flavour, version in machine.tensorrt.items():
         target = Target(flavour, version, machine.gpu.name, machine.gpu.capability)
         try:
-            found = tuple((graph, store.find(graph, profile, target)) for graph in IN_TENSORRT)
+            found = tuple((graph, store.find(graph, target)) for graph in IN_TENSORRT)
         except EngineError as error:
             failures.append(error)
         else:

@@ -1,4 +1,4 @@
-"""The sizes that TensorRT engines are built for: one grid, or all grids of evaluation videos."""
+"""The sizes that a TensorRT engine is built for: one grid, and all grids of evaluation videos."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class ShapeProfile:
 
 
 def shape_profiles(manifest: Manifest, graph: str) -> tuple[ShapeProfile, ShapeProfile]:
-    """The profiles of a graph: `live`, static, at the bundle's grid; `evaluation`, dynamic."""
+    """The profiles of a graph's engine, in its order: `live`, at the bundle's grid alone;
+    `evaluation`, over a range."""
     grid = (manifest.settings.live_height, manifest.settings.live_width)
     return (
         _profile("live", manifest, graph, (grid,) * 3, (1,) * 3),

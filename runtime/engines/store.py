@@ -7,6 +7,7 @@ its file is the one that was recorded when it was built.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,6 @@ class EngineKey:
     """Everything that a built engine depends on. `shapes` and `graph_hash` are sha256."""
 
     graph: str
-    profile: str
     flavour: Flavour
     version: str
     gpu: str
@@ -44,7 +44,7 @@ class EngineKey:
     def stem(self) -> str:
         """The name of its files."""
         digest = hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
-        return f"{self.graph}.{self.profile}.{digest}"
+        return f"{self.graph}.{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ def graph_hash(manifest: Manifest, graph: str) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def shapes_hash(profile: ShapeProfile) -> str:
-    """sha256 over the ranges of all inputs."""
-    return hashlib.sha256(msgspec.json.encode(profile, order="sorted")).hexdigest()
+def shapes_hash(profiles: Sequence[ShapeProfile]) -> str:
+    """sha256 over the ranges of all inputs, profile by profile."""
+    return hashlib.sha256(msgspec.json.encode(profiles, order="sorted")).hexdigest()
 
 
 class EngineStore:
@@ -111,21 +111,21 @@ class EngineStore:
         whole = record is not None and record.key == key and path.is_file()
         return record if whole and file_spec(path) == record.file else None
 
-    def find(self, graph: str, profile: str, target: Target) -> Path:
+    def find(self, graph: str, target: Target) -> Path:
         """The engine of a graph for this machine.
 
         Raises EngineError, in one line, if there is none that fits or its file is a foreign one.
         """
-        found = [self._read(path) for path in sorted(self.folder.glob(f"{graph}.{profile}.*.json"))]
+        found = [self._read(path) for path in sorted(self.folder.glob(f"{graph}.*.json"))]
         reasons = []
         for record in found:
             if record is None:
                 reasons.append("its record is damaged")
-            elif reason := self._misfit(record.key, graph, profile, target):
+            elif reason := self._misfit(record.key, graph, target):
                 reasons.append(reason)
             else:
                 return self._checked(record)
-        where = f"{self.folder}: no {target.flavour} engine of {graph} ({profile}) for this machine"
+        where = f"{self.folder}: no {target.flavour} engine of {graph} for this machine"
         raise EngineError(f"{where}{': ' + reasons[0] if reasons else ''}: {REBUILD}")
 
     def _checked(self, record: EngineRecord) -> Path:
@@ -134,16 +134,14 @@ class EngineStore:
             raise EngineError(f"{path}: not the engine that was built here: {REBUILD}")
         return path
 
-    def _misfit(self, key: EngineKey, graph: str, name: str, target: Target) -> str | None:
-        """What of a key is not what is needed for a graph and the shape profile called `name`."""
-        profiles = {profile.name: profile for profile in shape_profiles(self._manifest, graph)}
+    def _misfit(self, key: EngineKey, graph: str, target: Target) -> str | None:
+        """What of a key is not what is needed for a graph."""
         needed = {
             "name": (key.graph, graph),
-            "profile": (key.profile, name),
             "flavour": (key.flavour, target.flavour),
             "version": (key.version, target.version),
             "graph": (key.graph_hash, graph_hash(self._manifest, graph)),
-            "shapes": (key.shapes, shapes_hash(profiles[name])),
+            "shapes": (key.shapes, shapes_hash(shape_profiles(self._manifest, graph))),
         }
         if key.gpu != ANY_GPU:
             needed["GPU"] = (key.gpu, target.gpu)

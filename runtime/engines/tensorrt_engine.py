@@ -5,7 +5,7 @@ Device memory is ONNX Runtime's, so that a result can go straight into the decod
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from runtime.engines.tensors import CUDA, DeviceTensor, Place
 from runtime.errors import EngineError
 
 FLAVOURS: tuple[Flavour, ...] = ("tensorrt", "tensorrt_rtx")
+DEFAULT_STREAM = 0  # of CUDA, on which a graph is run
 PIECE = 64 << 20  # bytes of an engine that are on the host at a time
 
 
@@ -97,23 +98,28 @@ class KernelCache:
 
 
 class TensorRTEngine:
-    """A built engine with one shape profile."""
+    """A built engine, run with one of its shape profiles."""
 
     def __init__(
         self,
         library: ModuleType,
         path: Path,
-        profile: ShapeProfile,
+        profiles: Sequence[ShapeProfile],
+        profile: str = "live",
         place: Place = CUDA,
         kernels: Path | None = None,
     ) -> None:
-        """Load the engine at `path`. `kernels`: where TensorRT-RTX keeps what it compiles.
+        """Load the engine at `path`.
 
+        `profiles`: all that it was built for, in its order; `profile`: the name of the one that is
+        run. `kernels`: where TensorRT-RTX keeps what it compiles.
         Raises EngineError if TensorRT refuses it.
         """
         self._onnxruntime = onnxruntime_module()
         self._library = library
-        self._profile = profile
+        names = [each.name for each in profiles]
+        self._number = names.index(profile)
+        self._profile = profiles[self._number]
         self._place = place
         self._logger = library.Logger(library.Logger.ERROR)
         self._runtime = library.Runtime(self._logger)
@@ -125,6 +131,8 @@ class TensorRTEngine:
             raise EngineError(f"{path}: {library.__name__} {library.__version__} refuses it")
         self._kernels: KernelCache | None = None
         self._context = self._new_context(kernels)
+        if not self._context.set_optimization_profile_async(self._number, DEFAULT_STREAM):
+            raise EngineError(f"{path}: it has no profile {profile}: build it again")
         self._seen: set[tuple[tuple[str, Shape], ...]] = set()
         self._names = [
             self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)
@@ -167,9 +175,12 @@ class TensorRTEngine:
         return DeviceTensor.zeros(self._onnxruntime, shape, dtype, self._place)
 
     def _new_context(self, kernels: Path | None) -> Any:  # noqa: ANN401
+        """With the memory that its profile takes, not what the largest of all does."""
+        sized = self._library.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         if kernels is None or not hasattr(self._engine, "create_runtime_config"):
-            return self._engine.create_execution_context()
+            return self._engine.create_execution_context(sized)
         settings = self._engine.create_runtime_config()
+        settings.set_execution_context_allocation_strategy(sized)
         if hasattr(settings, "create_runtime_cache"):  # TensorRT-RTX alone compiles when it runs
             cache = settings.create_runtime_cache()
             self._kernels = KernelCache(kernels, cache)

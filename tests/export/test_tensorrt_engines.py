@@ -43,16 +43,15 @@ def target(capability="8.9"):
     return Target("tensorrt_rtx", version, "a laptop GPU", capability)
 
 
-def test_every_graph_builds_in_both_profiles_for_three_generations(built):
+def test_every_graph_builds_for_three_generations(built):
     bundle, records = built
-    kinds = {(record.key.graph, record.key.profile) for record in records}
-    assert kinds == {(graph, name) for graph in IN_TENSORRT for name in ("live", "evaluation")}
+    assert sorted(record.key.graph for record in records) == sorted(IN_TENSORRT)
     store = EngineStore(bundle.folder, bundle.manifest)
     for record in records:
         assert record.file.size > 10_000
         assert record.parity == "unmeasured"
         for capability in ("8.6", "8.9", "12.0"):
-            found = store.find(record.key.graph, record.key.profile, target(capability))
+            found = store.find(record.key.graph, target(capability))
             assert found == store.path(record.key)
 
 
@@ -131,7 +130,7 @@ class Candidates:
         builder = tensorrt.EngineBuilder(
             bundle, order, lambda engine, *_: differences[engine.decode()]
         )
-        monkeypatch.setattr(builder, "_serialized", lambda g, p, precision: precision.encode())
+        monkeypatch.setattr(builder, "_serialized", lambda graph, precision: precision.encode())
         return builder
 
 
@@ -165,10 +164,10 @@ def test_the_vision_tower_is_never_fp16_unless_asked_for(copied, order, monkeypa
 
 
 def test_foreign_and_misfitting_engines_are_never_found(copied, order, monkeypatch):
-    next(Candidates(copied, order, {"fp16": None}, monkeypatch).build())  # vjepa, live
+    next(Candidates(copied, order, {"fp16": None}, monkeypatch).build())  # vjepa
     store = EngineStore(copied.folder, copied.manifest)
     fitting = Target("tensorrt_rtx", "1.0", "a laptop GPU", "8.9")
-    path = store.find("vjepa", "live", fitting)
+    path = store.find("vjepa", fitting)
     wrong = {
         "version 1.0": replace(fitting, version="1.1"),
         "this GPU has 9.0": replace(fitting, capability="9.0"),
@@ -176,26 +175,24 @@ def test_foreign_and_misfitting_engines_are_never_found(copied, order, monkeypat
     }
     for part, other in wrong.items():
         with pytest.raises(EngineError, match=part) as caught:
-            store.find("vjepa", "live", other)
+            store.find("vjepa", other)
         assert "\n" not in str(caught.value)
         assert "python -m export.tensorrt" in str(caught.value)
     settings = replace(copied.manifest.settings, live_height=5)
     with pytest.raises(EngineError, match="built for shapes"):
         EngineStore(copied.folder, replace(copied.manifest, settings=settings)).find(
-            "vjepa", "live", fitting
+            "vjepa", fitting
         )
     files = dict(copied.manifest.files)
     files["vjepa.onnx"] = replace(files["vjepa.onnx"], sha256="0" * 64)
     with pytest.raises(EngineError, match="built for graph"):
-        EngineStore(copied.folder, replace(copied.manifest, files=files)).find(
-            "vjepa", "live", fitting
-        )
+        EngineStore(copied.folder, replace(copied.manifest, files=files)).find("vjepa", fitting)
     path.write_bytes(b"foreign")
     with pytest.raises(EngineError, match="not the engine that was built here"):
-        store.find("vjepa", "live", fitting)
+        store.find("vjepa", fitting)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(EngineError, match="its record is damaged"):
-        store.find("vjepa", "live", fitting)
+        store.find("vjepa", fitting)
 
 
 def test_without_gpu_or_list_the_command_says_what_to_give(monkeypatch):

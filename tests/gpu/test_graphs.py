@@ -6,6 +6,7 @@ import pytest
 from runtime.bundle import manifest as names
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
+from runtime.inputs.clip_layout import clip_layout
 from runtime.inputs.interpolation import interpolation_matrix
 from runtime.inputs.vision_layout import vision_layout
 
@@ -24,18 +25,18 @@ def inputs(bundle):
     rng = np.random.default_rng(4)
     geometry = bundle.manifest.geometry
     height, width = (side * geometry.vision.token_pixels for side in GRID)
-    frames = rng.integers(0, 256, (geometry.vjepa.frames, height, width, 3), np.uint8)
+    frames = rng.integers(0, 256, (2, height, width, 3), np.uint8)
     given = {
-        names.VJEPA: {names.CLIP: frames},
+        names.VJEPA: {names.CLIP: frames, **clip_layout(geometry.vjepa, frames.shape, 1)},
         names.VISION: {
-            names.FRAME_PAIR: frames[:2],
+            names.FRAME_PAIR: frames,
             **vision_layout(geometry.vision, *GRID).inputs(),
         },
     }
     features = OnnxEngine(bundle.graph_path(names.VJEPA), 1).run(given[names.VJEPA])
     given[names.SCENE] = {
         **features,
-        names.TUBELET_WEIGHTS: interpolation_matrix(1, geometry.vjepa.tubelets)[0],
+        names.TUBELET_WEIGHTS: np.full(2, 0.5, np.float32),  # of one step: the two in the middle
         names.ROW_WEIGHTS: interpolation_matrix(GRID[0], geometry.vjepa.side),
         names.COLUMN_WEIGHTS: interpolation_matrix(GRID[1], geometry.vjepa.side),
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from runtime.bundle.opening import Bundle
 from runtime.check import memory_need
 from runtime.run.command_line import MINI
 
+ROOT = Path(__file__).parents[3]
 SHAPE = SHAPES["7b"]
 GIGABYTE = 1e9
 
@@ -34,14 +36,18 @@ def disk(parts, target):
     return needed_bytes(*parts, 3, linears("int4", target=target))
 
 
+def embeddings(target):
+    """Bytes of the tokens' table: of CUDA's in 6 bits with a scale of 16 for every 32."""
+    bits = 6.5 if target == "cuda" else 16
+    return int(bits / 8 * prod((SHAPE.decoder.vocabulary, SHAPE.decoder.width)))
+
+
 def memory(parts, target):
     """Of a manifest whose files have the predicted size, embeddings apart: they stay on the disk.
 
     Types are those of the written decoder.
     """
     manifest = Bundle.open(MINI).manifest
-    bits = 6.5 if target == "cuda" else 16  # with a scale of 16 bits for every 32
-    table = int(bits / 8 * prod((SHAPE.decoder.vocabulary, SHAPE.decoder.width)))
     shape, whole = SHAPE.decoder, manifest.geometry
     decoder = replace(
         whole.decoder, layers=shape.layers, kv_heads=shape.kv_heads, head_dim=shape.head_dim
@@ -56,7 +62,7 @@ def memory(parts, target):
             encoders=encoder_types(target),
             geometry=Geometry(decoder, whole.vision, vjepa, whole.resampler),
             graphs={DECODER: decoder_graph},
-            files={"decoder.onnx.data": FileSpec(disk(parts, target) - table, "")},
+            files={"decoder.onnx.data": FileSpec(disk(parts, target) - embeddings(target), "")},
         )
     )
 
@@ -79,3 +85,28 @@ def test_two_contexts_on_cuda_fit_where_they_did_not(parts):
     # Scores of 12 heads over 4,608 tokens before and after softmax, in 16 bits
     assert cuda.activations == 2 * 12 * 4608**2 * 2 == cpu.activations // 2
     assert cuda.total < 7.5 * GIGABYTE < cpu.total
+
+
+def test_the_documents_tell_these_numbers(parts):
+    """Before, as for a CPU, and after, for CUDA: in GB."""
+    told = {}
+    for target in ("cpu", "cuda"):
+        need, whole = memory(parts, target), disk(parts, target)
+        for row, size in {
+            "weights of all graphs": need.weights,
+            "token embeddings": embeddings(target),
+            "on the disk": whole,
+            "two contexts of 2,048 tokens": need.contexts,
+            "activations": need.activations,
+            "in memory: weights, contexts, activations": need.total,
+        }.items():
+            told.setdefault(row, []).append(f"{size / GIGABYTE:.2f}")
+    results, readme = ((ROOT / name).read_text() for name in ("docs/results.md", "README.md"))
+    for row, sizes in told.items():
+        assert f"| {row} | {' | '.join(sizes)} |" in results
+    disk_told, memory_told = (
+        " and ".join(told[row])
+        for row in ("on the disk", "in memory: weights, contexts, activations")
+    )
+    line = f"on the disk {disk_told} GB; in memory with two contexts {memory_told} GB"
+    assert line in readme and line in results

@@ -1,17 +1,19 @@
 """V-JEPA as it is compiled: what nobody reads of a clip is left out, and nothing else changes."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from export.graphs.graph_writer import graph_spec
 from export.graphs.kernels import host_nodes
 from export.graphs.traced import export_vjepa
 from export.modules.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder, VJepaGeometry
-from runtime.bundle.manifest import CLIP, VJepaShape
+from runtime.bundle.manifest import CLIP, VJEPA, VJepaShape
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
-from runtime.engines.shape_profiles import ShapeProfile, ShapeRange
 from runtime.engines.tensorrt_engine import tensorrt_module
 from runtime.inputs.clip_layout import clip_layout, wanted_tubelets
 
@@ -65,17 +67,17 @@ def test_it_does_no_arithmetic_on_sizes(graph):
     assert counted <= {"Reshape"}  # of places as they were given
 
 
-def test_it_builds(graph, tiny_folder, monkeypatch):
+def test_it_builds_for_both_profiles(graph, tiny_folder, monkeypatch):
     if tensorrt_module("tensorrt_rtx") is None:
         pytest.skip("needs the extra 'tensorrt-rtx'")
     from export.tensorrt import EngineBuilder, Order
 
     order = Order("tensorrt_rtx", ("8.6", "8.9", "12.0"), ("fp16",), None)
     bundle = Bundle.open(tiny_folder)
+    whole = replace(bundle.manifest.geometry, vjepa=SHAPE)
+    specs = {**bundle.manifest.graphs, VJEPA: graph_spec(graph.parent, VJEPA)}
+    manifest = replace(bundle.manifest, geometry=whole, graphs=specs)
     monkeypatch.setattr(type(bundle), "graph_path", lambda self, name: graph)
-    shapes = {name: values.shape for name, values in clip_layout(SHAPE, FRAMES, 1).items()}
-    ranges = {name: ShapeRange(*[size] * 3) for name, size in {CLIP: FRAMES, **shapes}.items()}
+    builder = EngineBuilder(replace(bundle, manifest=manifest), order)
     for precision in ("float32", "fp16"):
-        profile = ShapeProfile("live", ranges)
-        engine = EngineBuilder(bundle, order)._serialized("vjepa", profile, precision)
-        assert len(engine) > 10_000
+        assert len(builder._serialized(VJEPA, precision)) > 10_000

@@ -160,6 +160,9 @@ def test_a_gpu_in_the_hosts_memory_has_what_the_host_has_available(tmp_path):
 class FakeContext:
     """Doubles 4 floats, by their addresses."""
 
+    def set_optimization_profile_async(self, number, stream):
+        return number == 0
+
     def set_input_shape(self, name, shape):
         self.shape = shape
 
@@ -190,7 +193,11 @@ class FakeLibrary:
     def deserialize_cuda_engine(self, content):
         return self if content == b"engine" else None
 
-    def create_execution_context(self):
+    class ExecutionContextAllocationStrategy:
+        ON_PROFILE_CHANGE = 1
+
+    def create_execution_context(self, strategy):
+        assert strategy == 1
         return FakeContext()
 
     def get_tensor_name(self, index):
@@ -210,7 +217,7 @@ def test_tensorrt_reads_and_writes_device_memory(tmp_path):
     path = tmp_path / "a.engine"
     path.write_bytes(b"engine")
     profile = ShapeProfile("live", {"given": ShapeRange((2, 2), (2, 2), (2, 2))})
-    engine = TensorRTEngine(FakeLibrary(), path, profile, Place("cpu", resident=True))
+    engine = TensorRTEngine(FakeLibrary(), path, [profile], place=Place("cpu", resident=True))
     given = np.array([[1, 2], [3, 4]], np.float32)
     np.testing.assert_array_equal(engine.run({"given": given})["result"], 2 * given)
     kept = engine.run({"given": given}, keep=["result"])["result"]
@@ -223,4 +230,4 @@ def test_tensorrt_reads_and_writes_device_memory(tmp_path):
         engine.run({"given": np.zeros((3, 2), np.float32)})
     path.write_bytes(b"foreign")
     with pytest.raises(EngineError, match=r"tensorrt 10\.9 refuses it"):
-        TensorRTEngine(FakeLibrary(), path, profile)
+        TensorRTEngine(FakeLibrary(), path, [profile])

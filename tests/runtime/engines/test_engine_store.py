@@ -31,19 +31,18 @@ def store(tmp_path):
 @pytest.fixture
 def key():
     manifest = read_manifest(MINI)
-    live, _ = shape_profiles(manifest, "vjepa")
     return EngineKey(
-        *("vjepa", "live", "tensorrt", "10.9", "a GPU", ("8.9",), "fp16"),
-        shapes=shapes_hash(live),
+        *("vjepa", "tensorrt", "10.9", "a GPU", ("8.9",), "fp16"),
+        shapes=shapes_hash(shape_profiles(manifest, "vjepa")),
         graph_hash=graph_hash(manifest, "vjepa"),
     )
 
 
 def refusal(store, record):
     content = record if isinstance(record, bytes) else msgspec.json.encode(record)
-    (store.folder / "vjepa.live.0.json").write_bytes(content)
+    (store.folder / "vjepa.0.json").write_bytes(content)
     with pytest.raises(EngineError) as caught:
-        store.find("vjepa", "live", TARGET)
+        store.find("vjepa", TARGET)
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -58,8 +57,6 @@ def test_a_record_that_is_none(store, content):
     [
         ({"graph": "vision"}, "built for name vision"),
         ({"graph": "no graph"}, "built for name no graph"),
-        ({"profile": "evaluation"}, "built for profile evaluation"),
-        ({"profile": "no profile"}, "built for profile no profile"),
         ({"version": "\x1b[2J\n9"}, "built for version"),
         ({"gpu": "another"}, "built for GPU another"),
         ({"capabilities": ()}, "built for compute capability"),

@@ -8,8 +8,12 @@ from runtime.engines.gpu import find_gpu
 from runtime.engines.shape_profiles import ShapeProfile, ShapeRange
 from runtime.engines.tensorrt_engine import TensorRTEngine, read_in_pieces, tensorrt_module
 from runtime.engines.tensors import Place
+from runtime.errors import EngineError
 
-PROFILE = ShapeProfile("live", {"given": ShapeRange((1, 2), (2, 2), (3, 2))})
+PROFILES = [
+    ShapeProfile("live", {"given": ShapeRange((1, 2), (2, 2), (3, 2))}),
+    ShapeProfile("evaluation", {"given": ShapeRange((4, 2), (5, 2), (6, 2))}),
+]
 ENGINE = bytes(range(10))
 
 
@@ -49,8 +53,18 @@ class Rtx:
         assert reader.read(2, 0) == ENGINE[4:6]
         return self
 
+    class ExecutionContextAllocationStrategy:
+        ON_PROFILE_CHANGE = "the memory that a profile takes"
+
     def create_runtime_config(self):
         return self
+
+    def set_execution_context_allocation_strategy(self, strategy):
+        self.strategy = strategy
+
+    def set_optimization_profile_async(self, number, stream):
+        self.profile = number
+        return number < 2
 
     def create_runtime_cache(self):
         return self
@@ -68,7 +82,9 @@ class Rtx:
     def serialize(self):
         return b"|".join([self.driver, *sorted(self.compiled)])
 
-    def create_execution_context(self, settings=None):
+    def create_execution_context(self, settings):
+        if settings is not self:
+            self.strategy = settings
         return self
 
     def set_input_shape(self, name, shape):
@@ -100,9 +116,9 @@ def path(tmp_path):
     return path
 
 
-def opened(path, kernels, driver=b"580"):
+def opened(path, kernels, driver=b"580", profile="live"):
     library = Rtx(driver)
-    return library, TensorRTEngine(library, path, PROFILE, Place("cpu"), kernels)
+    return library, TensorRTEngine(library, path, PROFILES, profile, Place("cpu"), kernels)
 
 
 def run(engine, rows):
@@ -113,6 +129,25 @@ def test_an_engine_is_read_in_pieces(path, tmp_path, monkeypatch):
     monkeypatch.setattr(tensorrt_engine, "PIECE", 4)
     library, _ = opened(path, None)
     assert library.pieces == [ENGINE[:4], ENGINE[4:8], ENGINE[8:]]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize(("profile", "number", "rows"), [("live", 0, 2), ("evaluation", 1, 5)])
+def test_an_engine_has_the_memory_of_the_profile_that_is_run(
+    path, tmp_path, profile, number, rows, cached
+):
+    library, engine = opened(path, tmp_path / "a.cache" if cached else None, profile=profile)
+    assert library.profile == number
+    assert library.strategy == "the memory that a profile takes"
+    run(engine, rows)
+    with pytest.raises(EngineError, match=f"built for {profile} shapes"):
+        run(engine, 7 - rows)
+
+
+def test_an_engine_without_the_profile_is_refused(path):
+    more = [*PROFILES, ShapeProfile("another", {})]
+    with pytest.raises(EngineError, match="no profile another: build it again"):
+        TensorRTEngine(Rtx(), path, more, "another", Place("cpu"))
 
 
 def test_an_older_reader_gives_all_that_is_asked_for(path, monkeypatch):

@@ -95,7 +95,7 @@ def test_what_is_sealed_is_what_the_whole_model_gives_with_hooks(tiny_folder, ti
         for decoded in range(kept.DECODED_TOKENS + 1)
     ]
     expected = {
-        kept.FEATURES: features.numpy(),
+        kept.FEATURES: features.numpy()[3:5],  # between which the one step of a clip lies
         kept.LIVE: tiny_reference.visual(torch.from_numpy(vectors.live)).numpy(),
         kept.ODD: tiny_reference.visual(torch.from_numpy(vectors.odd)).numpy(),
         kept.GAZED: residuals.numpy(),
