@@ -6,6 +6,7 @@ import ctypes
 import gc
 
 MMAP_THRESHOLD, ARENAS_AT_MOST = -3, -8  # names of glibc's mallopt(3)
+LOOKS = 100, 5, 2  # `gc.set_threshold`: new objects to a look at the newest, such to one at older
 LARGE = 16 << 10  # bytes: an eighth of glibc's own limit, so that pieces of pictures count, too
 
 
@@ -28,9 +29,12 @@ def keep_garbage_small() -> None:
     """What is there by now is looked at for garbage never again; what comes later, often.
 
     Python looks at everything only when what is new is a quarter of all, and "all" holds every
-    module: rings of objects that nobody needs would pile up for hours until then. To be called
-    once, when all that lasts is loaded and before anything streams.
+    module: rings of objects that nobody needs would pile up for hours until then. So would tuples
+    that are gone: Python keeps thousands of each length for later, a tuple made of an iterator puts
+    one more there, and only a look at everything frees them. To be called once, when all that lasts
+    is loaded and before anything streams.
     """
     gc.collect()
     gc.freeze()
     gc.collect()  # counts anew how much there is, without what is frozen
+    gc.set_threshold(*LOOKS)

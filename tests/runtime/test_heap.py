@@ -1,7 +1,9 @@
 """Garbage in a run of hours: what is lost while it streams is found soon, whatever is loaded."""
 
 import gc
+import sys
 import weakref
+from collections import deque
 
 import pytest
 
@@ -17,7 +19,9 @@ class Ring:
 def small_garbage():
     loaded = [[number] for number in range(400_000)]  # as much as any program
     gc.collect()
+    looks = gc.get_threshold()
     yield keep_garbage_small
+    gc.set_threshold(*looks)
     gc.unfreeze()
     del loaded
 
@@ -37,3 +41,19 @@ def test_old_garbage_goes_while_a_run_streams(small_garbage):
     assert lives_through(90_000)  # left to itself: not before a quarter of all is new
     small_garbage()
     assert not lives_through(90_000)
+
+
+def stream(samples):
+    """Objects come and go, the newest few hundred stay; what is told of them is a tuple."""
+    newest = deque(maxlen=300)
+    for number in range(samples):
+        newest.append([number])
+        tuple(each for each in range(number % 16))
+
+
+def test_tuples_that_are_gone_are_given_back(small_garbage):
+    small_garbage()
+    stream(2_000)
+    before = sys.getallocatedblocks()
+    stream(20_000)
+    assert sys.getallocatedblocks() - before < 2_000  # left to itself: ten times as many

@@ -1,5 +1,8 @@
 """The drawn world and its wearer: what is promised about scenes, gaze and pictures."""
 
+import ctypes
+import gc
+
 import numpy as np
 import pytest
 
@@ -76,6 +79,38 @@ def test_gaze_does_not_depend_on_how_far_it_was_asked_for():
         piecewise.eyes.track(until)
     count = 15 * GAZE_RATE
     assert np.array_equal(at_once.eyes.track(15).x[:count], piecewise.eyes.track(15).x[:count])
+
+
+def gaze_of(seconds):
+    """Drawn a little at a time, and forgotten."""
+    eyes = Wearer(5, 20.0).eyes
+    for second in range(0, seconds, 2):
+        eyes.track(float(second))
+        eyes.forget(second - 60.0)
+
+
+class MallInfo(ctypes.Structure):
+    """What mallinfo2(3) tells: here of bytes in use, in the heap and in pages of their own."""
+
+    NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in NAMES.split()]
+
+
+def test_half_an_hour_of_gaze_leaves_no_memory_behind():
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        pytest.skip("no glibc that tells how much of its heap is in use")
+    mallinfo.restype = MallInfo
+
+    def used():
+        gc.collect()
+        told = mallinfo()
+        return told.uordblks + told.hblkhd
+
+    gaze_of(60)
+    before = used()
+    gaze_of(1800)
+    assert used() - before < 1 << 17  # of small arrays of every size NumPy would keep 700 KiB
 
 
 def test_gaze_rests_on_the_thing_dwelled_on():
