@@ -26,7 +26,7 @@ class Benchmark:
         return ".".join(filter(None, ("benchmarks", self.room, self.name)))
 
 
-DECODER, HABITS = "decoder", "habits"
+DECODER, HABITS, PYTORCH = "decoder", "habits", "pytorch"
 TINY = ("--shape", "tiny", "--rounds=2")
 BENCHMARKS = (
     Benchmark("stages", "what each stage takes, and what share of the peak it reaches", ()),
@@ -39,8 +39,13 @@ BENCHMARKS = (
         "from capture to residual and token, and where it saturates",
         ("--seconds=3", "--lowest=1", "--question-every=1"),
     ),
-    Benchmark("reference", "how much sooner than the released code", (*TINY, "--grid=4x4")),
-    Benchmark("parity", "how near what is fast is", ("--shape=tiny", "--cases=1")),
+    Benchmark(
+        "reference",
+        "how much sooner than the released code",
+        (*TINY, "--grid=4x4"),
+        room=PYTORCH,
+    ),
+    Benchmark("parity", "how near what is fast is", ("--shape=tiny", "--cases=1"), room=PYTORCH),
     Benchmark("energy", "what an answer costs in joules", ("--seconds=1",)),
     Benchmark("stream", "what a kept context saves", ("--grid", "4x4", "--rounds", "1")),
     Benchmark("memory", "where memory goes", ("--tokens", "512")),

@@ -17,7 +17,7 @@ from benchmarks.instruments.bundles.released_way import (
     ReleasedWay,
 )
 from benchmarks.instruments.decoders.fidelity import Fidelity
-from benchmarks.reference import AFRESH, KEPT, QUESTIONS, RELEASED, main, measure, ratio
+from benchmarks.pytorch.reference import AFRESH, KEPT, QUESTIONS, RELEASED, main, measure, ratio
 from export.parity.torch_models import TorchModels
 from runtime.bundle.opening import Bundle
 from runtime.stopwatch import Stopwatch

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'export'")
 
 from benchmarks.instruments import pipeline as names
-from benchmarks.parity import compare, exported_sheet, main
+from benchmarks.pytorch.parity import compare, exported_sheet, main
 from export.parity.torch_models import TorchModels
 from runtime.engines.choice import Machine
 
