@@ -1,10 +1,10 @@
 """The drawn world and its wearer: what is promised about scenes, gaze and pictures."""
 
-import ctypes
 import gc
 
 import numpy as np
 import pytest
+from glibc_heap import heap
 
 from devices.synthetic.eyes import GAZE_RATE, NO_SEGMENT, GazeTrack, active_centre
 from devices.synthetic.scene import SEPARATION, draw_scene
@@ -89,23 +89,11 @@ def gaze_of(seconds):
         eyes.forget(second - 60.0)
 
 
-class MallInfo(ctypes.Structure):
-    """What mallinfo2(3) tells: here of bytes in use, in the heap and in pages of their own."""
-
-    NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
-    _fields_ = [(name, ctypes.c_size_t) for name in NAMES.split()]
-
-
+@pytest.mark.skipif(heap() is None, reason="no glibc that tells of its heap")
 def test_half_an_hour_of_gaze_leaves_no_memory_behind():
-    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if mallinfo is None:
-        pytest.skip("no glibc that tells how much of its heap is in use")
-    mallinfo.restype = MallInfo
-
     def used():
         gc.collect()
-        told = mallinfo()
-        return told.uordblks + told.hblkhd
+        return heap().uordblks + heap().hblkhd
 
     gaze_of(60)
     before = used()
