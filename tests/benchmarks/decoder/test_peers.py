@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from benchmarks.decoder.peers.catalog import FAMILIES, PEERS, peers_of
 from benchmarks.decoder.peers.process import PeerProcess, start_peer, stored_workload
 from benchmarks.instruments.decoders.fidelity import Fidelity, reference_logits
 from benchmarks.instruments.decoders.rounds import DecoderLost, measure
-from benchmarks.instruments.decoders.workload import Workload, prefill
+from benchmarks.instruments.decoders.workload import DrawnWeights, Workload, prefill
 from export.random.shapes import SHAPES
 
 TINY = SHAPES["tiny"].decoder
@@ -138,3 +139,23 @@ def test_a_peer_computes_what_pytorch_does(peer, tmp_path, workload):
         for _ in range(2):
             assert prefill(started, workload) > 0 and started.decode() > 0
             assert Fidelity.of(started.follow(), reference).error < MOST_OFF[peer.bits]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_gguf_holds_the_drawn_weights_as_they_are(tmp_path, tied):
+    gguf = pytest.importorskip("gguf", reason="needs the extra 'peers'")
+    from benchmarks.decoder.peers.gguf_file import gguf_name, multiplied_bytes, write_gguf
+
+    geometry, path = replace(TINY, tied=tied), tmp_path / "weights.gguf"
+    write_gguf(path, geometry)
+    stored = {each.name: each for each in gguf.GGUFReader(path).tensors}
+    weights = DrawnWeights(geometry)
+    assert set(stored) == {gguf_name(name) for name in geometry.shapes()}
+    for name, shape in geometry.shapes().items():
+        drawn, data = weights.tensor(name), np.ascontiguousarray(stored[gguf_name(name)].data)
+        if len(shape) > 1:
+            data = (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        np.testing.assert_array_equal(data.reshape(shape), drawn.float().numpy())
+    once = 2 * geometry.vocabulary * geometry.width
+    whole = sum(each.n_bytes for each in stored.values())
+    assert multiplied_bytes(path) == (whole if tied else whole - once)
