@@ -33,7 +33,8 @@ from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import graph_spec
 from export.graphs.quantization import Linears, linears
 from export.random.shapes import SHAPES
-from runtime.bundle.manifest import DECODER, Accumulation, Manifest, QuantizationKind
+from runtime.bundle.manifest import Accumulation, Manifest, QuantizationKind
+from runtime.bundle.names import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
 from runtime.errors import RuntimeFault

@@ -21,7 +21,7 @@ from benchmarks.instruments.decoders.in_engine import emit_decoder
 from benchmarks.instruments.decoders.workload import Workload, decoder_shape, seconds
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.random.shapes import SHAPES
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.inputs.positions import rotary_rows, text_positions
 
 BLOCK = 32  # weights with a scale of their own, as ours

@@ -19,7 +19,7 @@ from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from export.graphs.quantization import linears
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Accumulation, QuantizationKind
 from runtime.engines.engine import OnnxEngine
 from runtime.inputs.positions import rotary_rows, text_positions

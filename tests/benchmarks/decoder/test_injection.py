@@ -13,7 +13,7 @@ from benchmarks.decoder.injection import INJECTED, PLAIN, main, pairs
 from benchmarks.instruments.decoders.fidelity import Fidelity, reference_logits
 from benchmarks.instruments.decoders.workload import Workload, prefill
 from export.random.shapes import SHAPES
-from runtime.bundle.manifest import RESIDUALS
+from runtime.bundle.names import RESIDUALS
 
 TINY = SHAPES["tiny"].decoder
 

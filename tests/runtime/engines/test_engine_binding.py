@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.opening import Bundle
 from runtime.engines.cuda import CudaEngine, GraphRules
 from runtime.engines.engine import OnnxEngine, onnxruntime_module
