@@ -121,8 +121,14 @@ class ContextPool:
 
     def fresh(self) -> OpenContext:
         """An empty context that is not among those being filled."""
-        context = self._free.pop() if self._free else self._make()
+        context = self._free.pop() if self._free else self._made()
         return OpenContext(context, seen=[] if self._keeps else None)
+
+    def _made(self) -> Context:
+        try:
+            return self._make()
+        except NotFiniteError:  # the device was lost just now, and another engine is in its place
+            return self._make()
 
     def release(self, context: OpenContext) -> None:
         """Take back what `fresh` gave."""

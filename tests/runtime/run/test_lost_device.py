@@ -85,9 +85,13 @@ def test_an_encoder_that_is_lost_goes_on_elsewhere(on_device, bundle, on_the_cpu
     assert said[0].startswith("engine   webgpu was lost (WebGPU can't run it: device lost): cpu: ")
 
 
-@pytest.mark.parametrize("runs", [12, 13, 14, 20, 27])
+PROOF = 12  # runs of the decoder before the stream begins: what was sealed takes 7, many rows 5
+
+
+@pytest.mark.parametrize("runs", [0, 2, 3, 4, 10, 17])
 def test_a_decoder_that_is_lost_goes_on_elsewhere(on_device, bundle, on_the_cpu, tmp_path, runs):
-    """While a step is prefilled, a tail or text, or a token is decoded."""
+    """While a context is opened, a step is prefilled, a tail or text, or a token is decoded."""
+    runs += PROOF
     device, said = Device("decoder", runs), []
     on_device(device)
     models = opened(bundle, tmp_path, said)
