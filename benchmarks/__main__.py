@@ -24,14 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == [ALL]:
         return run_all(words[1:], SafeConsole())
-    names = {each.name for each in BENCHMARKS}
-    if words and words[0] in names:
-        module = importlib.import_module(f"benchmarks.{words[0]}")
+    modules = {each.name: each.module for each in BENCHMARKS}
+    if words and words[0] in modules:
+        module = importlib.import_module(modules[words[0]])
         if hasattr(module, "__path__"):
-            module = importlib.import_module(f"benchmarks.{words[0]}.__main__")
+            module = importlib.import_module(f"{modules[words[0]]}.__main__")
         return module.main(words[1:])
     parser = Parser(prog="python -m benchmarks", description=listed())
-    parser.add_argument("name", choices=[ALL, *sorted(names)], metavar="NAME")
+    parser.add_argument("name", choices=[ALL, *sorted(modules)], metavar="NAME")
     parser.parse_args(words)
     return 0
 

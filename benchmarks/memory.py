@@ -21,7 +21,7 @@ from benchmarks.instruments.result import Result, Sheet, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
 from runtime.answers.questions import Asker, Question
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import Engine, OnnxEngine
 from runtime.errors import RuntimeFault

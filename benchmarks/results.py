@@ -1,6 +1,7 @@
 """Write the page of results: `python -m benchmarks results DIR`, from what `--json` wrote there.
 
-DIR holds a folder for each machine, and in it a file for each benchmark. What nobody ran is said.
+DIR holds a folder for each machine, and in it a file for each run. What nobody ran is said. Beside
+the page it draws a chart, and puts five lines and that chart where README.md has its marks.
 """
 
 from __future__ import annotations
@@ -14,10 +15,17 @@ import msgspec
 
 from benchmarks.instruments.catalog import BENCHMARKS
 from benchmarks.instruments.conditions import ROOT
+from benchmarks.instruments.page.summary import (
+    decode_chart,
+    decode_result,
+    rewritten,
+    summary_lines,
+)
 from benchmarks.instruments.result import Result
 from devices.parser import Parser, complain
 
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
+README = ROOT / "README.md"
 HEAD = """# Results
 
 Written by `python -m benchmarks results DIR`, not by hand. What nobody ran has no figures.
@@ -45,11 +53,25 @@ def page(results: Sequence[Result], benchmarks: Sequence[str]) -> str:
     return "\n".join(sections)
 
 
+def write_summary(results: Sequence[Result], picture: Path, readme: Path) -> None:
+    """The chart, and the lines and the chart in the README. Raises ValueError, OSError."""
+    shown = None
+    if (decode := decode_result(results)) is not None:
+        picture.write_text(decode_chart(decode), encoding="utf-8")
+        shown = str(picture.relative_to(readme.parent))
+    try:
+        text = rewritten(readme.read_text(encoding="utf-8"), [*summary_lines(results)], shown)
+    except ValueError as error:
+        raise ValueError(f"{readme}: {error}") from error
+    readme.write_text(text, encoding="utf-8")
+
+
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(prog="python -m benchmarks results", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="with what --json wrote")
     parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE")
+    parser.add_argument("--readme", type=Path, default=README, metavar="FILE")
     return parser.parse_args(command_line)
 
 
@@ -61,6 +83,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
             raise ValueError(f"{options.folder} is no folder: give the one that holds the results")
         results = read_results(options.folder)
         names = [each.name for each in BENCHMARKS if each.writes]
+        write_summary(results, options.page.with_name("results.svg"), options.readme)
         options.page.write_text(page(results, names), encoding="utf-8")
     except (ValueError, OSError) as error:
         complain(error)

@@ -34,8 +34,9 @@ from export.modules.vjepa import VJepaEncoder
 from export.parity import cut_down
 from export.parity.comparison import compare_by_layers, compare_whole
 from export.parity.reading.oracle import Oracle, OurReading
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import (
+    FORMAT_VERSION,
     Geometry,
     Injection,
     Manifest,
@@ -248,7 +249,7 @@ class BundleBuilder:
 
     def _unsigned(self) -> Manifest:
         return Manifest(
-            format=names.FORMAT_VERSION,
+            format=FORMAT_VERSION,
             name=self._name,
             geometry=self._geometry(),
             graphs={graph: graph_spec(self._folder, graph) for graph in names.GRAPHS},

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 
 PARTIAL = ".writing"  # how the name of a file ends that is being written
 TABLES = (names.EMBEDDINGS_FILE, names.TOKENIZER_FILE)

@@ -19,7 +19,7 @@ from devices import numbers
 from devices.parser import Parser, complain
 from export.graphs.likeness import random_inputs, relative_difference
 from export.graphs.low_precision import write_with_precision
-from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA
+from runtime.bundle.names import GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
 from runtime.engines.gpu import Gpu, find_gpu

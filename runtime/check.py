@@ -16,7 +16,7 @@ import numpy as np
 
 from devices.device import DeviceError
 from devices.parser import Parser, complain
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import ENGINES, EngineChoice, Machine, choose_engine

@@ -50,6 +50,18 @@ class Job(Generic[Conditions, Result]):
         content = path.read_bytes() if path.is_file() else b""
         return list(self.decoded(path, content[: content.rfind(b"\n") + 1]))
 
+    def check(self, folder: Path, conditions: Conditions) -> None:
+        """Raises the job's error where the one in `folder` is done under other conditions."""
+        held = self.read_conditions(folder)
+        for name in (each.name for each in fields(self.conditions)):
+            before, now = getattr(held, name), getattr(conditions, name)
+            if before != now:
+                raise self.fault(
+                    f"--out {folder}: it holds a {self.noun} with another "
+                    f"{name.replace('_', ' ')} ({_short(before)}, now {_short(now)}): "
+                    "give another folder"
+                )
+
     def decoded(self, path: Path, lines: bytes) -> Iterator[Result]:
         """The results in whole lines of the file at `path`."""
         for number, line in enumerate(lines.splitlines(), start=1):
@@ -130,15 +142,7 @@ class Ledger(Generic[Conditions, Result]):
             partial.write_bytes(content + b"\n")
             partial.replace(path)
             return
-        held = self._job.read_conditions(folder)
-        for name in (each.name for each in fields(self._job.conditions)):
-            before, now = getattr(held, name), getattr(conditions, name)
-            if before != now:
-                raise self._job.fault(
-                    f"--out {folder}: it holds a {self._job.noun} with another "
-                    f"{name.replace('_', ' ')} ({_short(before)}, now {_short(now)}): "
-                    "give another folder"
-                )
+        self._job.check(folder, conditions)
 
 
 def _short(value: object) -> str:

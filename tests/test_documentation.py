@@ -28,10 +28,9 @@ from benchmarks.streamgaze.data.dataset import DataSetError
 from devices.parser import Parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
-}
+TOP = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+SHOWN = (*map(ROOT.joinpath, TOP), *sorted(ROOT.glob("docs/*.md")))
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
 MOST_README_LINES = 130
 HOUSES = ("benchmarks", "devices", "export", "runtime")
 SUBCOMMANDS = ("compare", "report", "sharing", "memory", "merge")

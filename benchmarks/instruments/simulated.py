@@ -27,23 +27,32 @@ LOST = "lost on the way"
 
 
 class SimulatedStream(Device):
-    """Frames at 30 Hz and gaze at 200 Hz, with losses, blinks and stalls, for a given time."""
+    """Frames at 30 Hz and gaze at 200 Hz for a given time, whether or not anybody keeps up."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        clock: Clock | None = None,
+        size: tuple[int, int] = (WIDTH, HEIGHT),
+        faults: bool = True,
+    ) -> None:
+        """`clock`: begins at START; a simulated one by default. `size`: width and height.
+
+        `faults`: whether samples are lost, eyes close and streams stall.
+        """
         super().__init__()
-        self.clock = SimulatedClock(START)
+        self.clock = clock or SimulatedClock(START)
+        self._size, self._faults = size, faults
         self._end = START + round(seconds * NANOSECONDS)
         random = np.random.default_rng(0)
-        self._pictures = random.integers(0, 256, (PICTURES, HEIGHT, WIDTH, 3)).astype(np.uint8)
+        self._pictures = random.integers(0, 256, (PICTURES, *size[::-1], 3), np.uint8)
         self._places = random.uniform(0.1, 0.9, (64, 2)).tolist()
         self._next = {FRAME_RATE: 0, GAZE_RATE: 0}
         self._delivered: Counter[int] = Counter()
         self._lost: Counter[int] = Counter()
 
     def connect(self) -> DeviceInfo:
-        return DeviceInfo(
-            "simulated stream", WIDTH, HEIGHT, FRAME_RATE, GAZE_RATE, START, self._end
-        )
+        return DeviceInfo("simulated stream", *self._size, FRAME_RATE, GAZE_RATE, START, self._end)
 
     def disconnect(self) -> None:
         pass
@@ -63,9 +72,9 @@ class SimulatedStream(Device):
             self._next[rate] = due
             for index in range(first, due):
                 at = START + index * NANOSECONDS // rate
-                if _is_silent(rate, at):
+                if self._faults and _is_silent(rate, at):
                     continue
-                if index % LOST_EVERY == LOST_EVERY - 1:
+                if self._faults and index % LOST_EVERY == LOST_EVERY - 1:
                     self._lost[rate] += 1
                     continue
                 self._delivered[rate] += 1
@@ -78,7 +87,7 @@ class SimulatedStream(Device):
 
     def _gaze(self, at: int) -> list[Sample]:
         x, y = self._places[(at - START) // LOOK_EVERY % len(self._places)]
-        since = (at - START) % BLINK_EVERY
+        since = (at - START) % BLINK_EVERY if self._faults else BLINK_EVERY
         samples: list[Sample] = [GazeSample(at, at, x, y, worn=since >= BLINK)]
         if BLINK <= since < BLINK + NANOSECONDS // GAZE_RATE:
             samples.insert(0, Blink(at, at, at - BLINK, at))
@@ -100,7 +109,7 @@ class SimulatedModels(Models):
         self._visual = np.zeros((tokens, width), np.float32)
         self._residuals = np.zeros((injected, tokens, width), np.float32)
 
-    def features(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def features(self, frames: NDArray[np.uint8], steps: int) -> NDArray[np.float32]:
         return np.zeros((1, 1, 1, 1), np.float32)
 
     def scene(

@@ -7,7 +7,7 @@ from math import prod
 
 import onnx
 
-from runtime.bundle.manifest import DECODER, VISION, VJEPA
+from runtime.bundle.names import DECODER, VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.bundle.signatures import takes_layout
 from runtime.inputs.clip_layout import wanted_tubelets

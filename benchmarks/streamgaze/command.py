@@ -35,7 +35,10 @@ from devices.printable import printable
 from runtime.cluster.command_line import add_place_options, check_place_options
 from runtime.ledger import Ledger
 from runtime.model.models import Models
+from runtime.remote.copies import LocalCopies, add_cache_options
+from runtime.remote.urls import location
 
+TABLES = (".json", ".csv")  # what of a data set elsewhere is copied at once: all but its videos
 UNUSABLE_FILE = "unusable task file"
 LONGEST_LINE = 2000  # characters about one problem
 
@@ -92,19 +95,26 @@ def make_run(
 
 
 def open_data(
-    options: argparse.Namespace, on_error: Callable[[DataSetError], None] | None = None
+    options: argparse.Namespace,
+    on_error: Callable[[DataSetError], None] | None = None,
+    heard: Callable[[], None] = lambda: None,
 ) -> tuple[list[TaskFile], Library]:
-    """The questions and videos that the command line names. Raises DataSetError.
+    """The questions and videos that the command line names. Raises DataSetError, RemoteError.
 
-    `on_error` hears of task files that can't be read, which then are left out.
+    `on_error` hears of task files that can't be read, which then are left out; `heard` is called
+    while something that lies elsewhere is copied.
     """
     videos = split_videos(options.split, options.part) if options.split else None
     selection = Selection(tasks_named(options.tasks), videos, options.limit)
-    files = read_tasks(options.data, selection, on_error)
+    tables = LocalCopies.of(options, heard)  # never let go: they stay as long as this process
+    root = tables.path(options.data, TABLES)
+    files = read_tasks(root, selection, on_error)
+    given = [tables.path(each, TABLES) for each in options.fixation_dir]
     library = Library(
         VideoIndex(video_folders(options.data, options.video_dir)),
-        options.fixation_dir or [options.data / "fixations", options.data],
+        given or [root / "fixations", root],
         options.gaze,
+        LocalCopies.of(options, heard),
     )
     return files, library
 
@@ -203,14 +213,26 @@ def check_options(options: argparse.Namespace) -> None:
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Which questions of which data set."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set")
     parser.add_argument(
-        "--video-dir", type=Path, nargs="+", default=[], metavar="DIR", help="default: DATA/videos"
+        "--data",
+        type=location,
+        required=True,
+        metavar="DIR",
+        help="the data set: a folder or a URL",
+    )
+    parser.add_argument(
+        "--video-dir",
+        type=location,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders or URLs (default: DATA/videos)",
     )
     parser.add_argument(
         "--fixation-dir",
-        type=Path,
+        type=location,
         nargs="+",
+        default=[],
         metavar="DIR",
         help="of the fixation files (default: DATA/fixations and DATA), before the video's folder",
     )
@@ -222,6 +244,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=numbers.whole(1), metavar="N", help="the first N questions of each task"
     )
+    add_cache_options(parser)
 
 
 def add_way_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,14 +16,15 @@ from rich.console import Console
 from benchmarks.streamgaze import command
 from benchmarks.streamgaze.asking.engines import load_models
 from benchmarks.streamgaze.asking.evaluation import evaluate
-from benchmarks.streamgaze.asking.results import RUNS, Conditions, Result, Run
+from benchmarks.streamgaze.asking.results import RUNS, Conditions, Result, Run, read_run
 from benchmarks.streamgaze.asking.units import done_in, of_videos, units_of
 from benchmarks.streamgaze.data.dataset import DataSetError, TaskFile
 from benchmarks.streamgaze.data.questions import Problem
 from benchmarks.streamgaze.merging import merge
 from benchmarks.streamgaze.reporting.summary import summary_lines
 from runtime.bundle.opening import Bundle
-from runtime.cluster.command_line import missing_extra, resolved, without
+from runtime.cluster.arrays import ShardedJob, run_on_slurm
+from runtime.cluster.command_line import resolved
 from runtime.cluster.spread import spread_on_ray
 from runtime.cluster.units import ClusterError, Opener, Parcel, Unit
 from runtime.ledger import Ledger
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str], console: Console) -> int:
     if options.check or options.on == "local":
         return command.run(arguments, console)
     command.check_options(options)
-    spread = run_on_ray if options.on == "ray" else run_on_slurm
+    spread = run_on_ray if options.on == "ray" else run_in_array
     for line in summary_lines(spread(options, arguments, console)):
         console.print(line)
     return 0
@@ -69,45 +69,26 @@ def run_on_ray(options: argparse.Namespace, arguments: Sequence[str], console: C
         store.close()
 
 
-def run_on_slurm(options: argparse.Namespace, arguments: Sequence[str], console: Console) -> Run:
+def run_in_array(options: argparse.Namespace, arguments: Sequence[str], console: Console) -> Run:
     """Ask what is not answered yet, in an array of shards, whose results are merged."""
-    try:
-        from runtime.cluster.slurm import run_array  # an extra
-    except ImportError as error:
-        raise missing_extra("slurm", error) from error
-    return run_shards(options, arguments, partial(run_array, options))
+    run_on_slurm(options, arguments, JOB)
+    return read_run(options.out)
 
 
-def run_shards(
-    options: argparse.Namespace,
-    arguments: Sequence[str],
-    run_all: Callable[[Sequence[Sequence[str]]], list[str]],
-) -> Run:
-    """`run_all` runs the commands of all shards and says what the failed ones said."""
-    shards = options.out / "shards"
-    before = sorted(path.parent for path in shards.glob(f"*/{RUNS.conditions_file}"))
-    if before:  # of an array that was stopped, or of another number of shards
-        merge(before, options.out)
-    common = without(arguments, "--on", "--out", "--workers")
-    if (options.out / RUNS.conditions_file).is_file():
-        common += ["--after", str(options.out)]
-    commands = []
-    for index in range(1, options.workers + 1):
-        out = shards / f"{index}-of-{options.workers}"
-        part = ["--shard", f"{index}/{options.workers}", "--out", str(out)]
-        commands.append(["benchmarks.streamgaze", *common, *part])
-    errors = run_all(commands)
-    if errors:
-        raise ClusterError(f"{len(errors)} of {len(commands)} shards failed: {errors[0]}")
-    made = sorted(path.parent for path in shards.glob(f"*/{RUNS.conditions_file}"))
-    return merge(made, options.out)
+def is_begun(folder: Path) -> bool:
+    """Whether there is a run in a folder."""
+    return (folder / RUNS.conditions_file).is_file()
+
+
+JOB = ShardedJob("benchmarks.streamgaze", is_begun, merge)
 
 
 class RunWork:
     """What a worker holds: the models, and the data set by its videos."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._files, self._library = command.open_data(options)
+        self._heard: Callable[[], None] = lambda: None
+        self._files, self._library = command.open_data(options, heard=lambda: self._heard())
         self._models = load_models(options)
         self._way = command.way_of(options)
         held = Identity(
@@ -118,6 +99,7 @@ class RunWork:
     def do(self, key: str, heard: Callable[[], None]) -> Parcel:
         """All questions of a video."""
         began = time.perf_counter()
+        self._heard = heard  # also while a video is being copied
         files = of_videos(self._files, frozenset([key]))
         stages: Counter[str] = Counter()
         lines = []
@@ -143,7 +125,7 @@ class RunStore:
         self._questions = {question.key: question for file in files for question in file.questions}
         self._ledger: Ledger[Conditions, Result] | None = None
         self._held: Conditions | None = None
-        own = done_in([self._out]) if (self._out / RUNS.conditions_file).is_file() else frozenset()
+        own = done_in([self._out]) if is_begun(self._out) else frozenset()
         self.done = own | done_in(options.after)
 
     def accept(self, conditions: bytes) -> None:

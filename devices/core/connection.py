@@ -11,6 +11,7 @@ import zmq
 from devices.address import in_url
 from devices.clock import NANOSECONDS, Clock
 from devices.core.messages import LATEST_SECONDS, PupilClock
+from devices.messagepack.packed import unpacked
 from devices.printable import printable
 
 TIME_REPEATS = 8
@@ -141,13 +142,13 @@ class Subscription:
                 return
             topic, *rest = self._socket.recv_multipart()
             data = rest[1] if rest[1:] else b""
-            yield topic.decode("utf-8", "replace"), unpacked(rest[0] if rest else b""), data
+            yield topic.decode("utf-8", "replace"), dictionary(rest[0] if rest else b""), data
 
 
-def unpacked(data: bytes) -> Mapping[str, Any]:
+def dictionary(data: bytes) -> Mapping[str, Any]:
     """The dictionary of a message; empty where it can't be read."""
     try:
-        message = msgpack.unpackb(data, raw=False)
+        message = unpacked(data, raw=False)
     except Exception:
         # The library answers damaged data with errors of many kinds.
         return {}

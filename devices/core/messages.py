@@ -41,6 +41,8 @@ LATEST_SECONDS = 2.0**32
 """Of Pupil's clock, which counts from some start of its own or from 1970."""
 LONGEST_FIXATION = 3_600_000.0
 """Milliseconds."""
+MOST_PIXELS_PER_BYTE = 64
+"""Of a JPEG: that of a black picture, by the tables that cameras use."""
 
 
 class BadMessage(ValueError):
@@ -159,6 +161,8 @@ def pixels(message: Mapping[str, Any], data: bytes) -> NDArray[np.uint8]:
 def _jpeg(data: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         _check_size(*image.size)
+        if image.width * image.height > MOST_PIXELS_PER_BYTE * len(data):
+            raise BadMessage(f"{len(data)} bytes for {image.width} x {image.height} pixels")
         return np.asarray(image.convert("RGB"))
 
 

@@ -59,6 +59,9 @@ class GazeTrack:
         return GazeTrack(*kept, first=tick)
 
 
+# No dwell is longer. Its truth values are drawn in so much room: of arrays that take less than that
+# NumPy keeps some of every size for good, and dwells have all lengths.
+ROOM = np.arange(1024)
 ROUNDING = 1e-6  # of a tick, that a moment in seconds may lie before the tick that is meant
 ARRAYS = ("x", "y", "open", "segment", "fixation")
 
@@ -122,12 +125,12 @@ class Eyes:
         seen = self._head.seen(on_table, seconds) + self._bias[:, None]
         seen += self._random.normal(0, self._deviation, seen.shape)
         opened = self._blinks(saccade, count)
-        broken = np.cumsum(~opened)
-        moving = (np.arange(count) < saccade) | ~opened
+        broken = np.cumsum(~opened)[:count]
+        moving = ((saccade > ROOM) | ~opened)[:count]
         segment = np.where(moving, NO_SEGMENT, self._count + broken)
         fixation = np.where(moving, NO_SEGMENT, self._count + broken + shifts)
         self._count += int(broken[-1] + shifts[-1]) + 1
-        self._pieces.append(GazeTrack(seen[0], seen[1], opened, segment, fixation))
+        self._pieces.append(GazeTrack(seen[0], seen[1], opened[:count], segment, fixation))
         self._ticks += count
         start, end = float(seconds[saccade]), float(seconds[-1])
         self.dwells.append(Dwell(start, end, thing, float(target[0]), float(target[1])))
@@ -168,8 +171,9 @@ class Eyes:
         return offsets, shifts
 
     def _blinks(self, first: int, count: int) -> NDArray[np.bool_]:
-        """Whether the eyes are open: never closed in the first and the last 0.3 s of a dwell."""
-        opened = np.ones(count, np.bool_)
+        """Whether the eyes are open, at the ticks of `ROOM`: never closed in the first and the last
+        0.3 s of a dwell of `count`."""
+        opened = np.ones(ROOM.size, np.bool_)
         room = round(0.3 * GAZE_RATE)
         length = round(self._random.uniform(*BLINK) * GAZE_RATE)
         if self._random.random() < (count - first) / GAZE_RATE / BLINK_EVERY:

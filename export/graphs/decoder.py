@@ -22,7 +22,7 @@ from export import files
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.graph_writer import CONTRIB, GraphWriter, tensor_info
 from export.graphs.quantization import EMBEDDINGS, ROWS, Linears, WeightSource
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.token_table import TableFormat, stored_rows, stored_type, stored_width
 
 Progress = Callable[[int, int], None]

@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto
 
 from export.checkpoints.common import CheckpointError
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Target
 
 TABLE = Path(__file__).with_name("cuda_kernels.csv")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.bundle.manifest import CLIP, VISION, VJEPA, Manifest, TensorSpec
+from runtime.bundle.manifest import Manifest, TensorSpec
+from runtime.bundle.names import CLIP, VISION, VJEPA
 from runtime.engines.shape_profiles import Shape
 from runtime.inputs.clip_layout import clip_layout
 from runtime.inputs.vision_layout import vision_layout

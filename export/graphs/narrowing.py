@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from onnx import TensorProto, helper, numpy_helper
 
 from export.graphs.model_file import save_model
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType, Target
 from runtime.engines.engine import OnnxEngine
 

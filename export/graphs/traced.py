@@ -14,7 +14,7 @@ from export.graphs.graph_writer import OPSET
 from export.graphs.model_file import save_model
 from export.modules.resampler import GazeHalf, GazeResampler, SceneHalf
 from export.modules.vjepa import VJepaEncoder, VJepaGraph
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 
 LARGEST_FRAME = 4096  # pixels along a side
 LARGEST_SIDE = 128  # visual tokens along a side

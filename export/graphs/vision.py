@@ -20,7 +20,7 @@ from export.checkpoints.pictures import PictureRule
 from export.checkpoints.qwen_config import VisionGeometry
 from export.graphs.graph_writer import GraphWriter, tensor_info
 from export.graphs.narrowing import NUMPY_TYPES
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType
 
 EPSILON = 1e-6  # of every norm of the tower

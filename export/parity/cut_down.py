@@ -29,7 +29,7 @@ from export.parity.reading.released_gaze import ReleasedGaze
 from export.parity.reading.transformers_reading import ORACLE, TransformersReading
 from export.parity.reference import ReferenceModel, ReferenceStep, injection
 from export.parity.tolerances import figure
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine

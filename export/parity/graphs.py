@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from export.graphs.narrowing import cpu_engine
 from export.parity.reference import ReferenceModel, ReferenceStep
 from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, encoder_figure, figure
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import ParityFigure
 from runtime.engines.engine import OnnxEngine, Tensors
 from runtime.engines.tensors import DeviceTensor

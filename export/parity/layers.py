@@ -20,7 +20,7 @@ from export.graphs.graph_writer import tensor_info
 from export.graphs.weights import RoundedWeights
 from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, figure
 from export.parity.torch_decoder import TorchDecoder
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine

@@ -56,7 +56,7 @@ class ReferenceStep:
 
 
 class ReferenceModel:
-    """The whole model in float32 on the CPU."""
+    """The whole model on the CPU, in float32 unless it is loaded otherwise."""
 
     def __init__(
         self,
@@ -73,15 +73,23 @@ class ReferenceModel:
 
     @classmethod
     def load(
-        cls, qwen: Path, vjepa: Path, pixels: int, gaze: Path, injected_layers: tuple[int, ...]
+        cls,
+        qwen: Path,
+        vjepa: Path,
+        pixels: int,
+        gaze: Path,
+        injected_layers: tuple[int, ...],
+        dtype: torch.dtype = torch.float32,
     ) -> ReferenceModel:
         """The whole model as transformers reads it, LoRA merged by peft.
 
         `pixels`: of the encoder's frames. `injected_layers`: of all modules, the last one too.
+        `dtype`: of the vision tower and the decoder, and of V-JEPA's products; residuals are
+        float32.
         """
         released = ReleasedGaze(gaze, injected_layers)
         with quiet():
-            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(qwen, dtype=torch.float32)
+            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(qwen, dtype=dtype)
         model = released.merge_into(model, model.model.language_model.layers)
         return cls(model, ReleasedEncoder(vjepa, pixels), released, Pictures(qwen))
 
@@ -101,7 +109,9 @@ class ReferenceModel:
         images = (frames.permute(0, 3, 1, 2).float() / 255).clamp(0, 1)
         images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
         images = _normalised(images, IMAGENET_MEAN, IMAGENET_STD)
-        return self.vjepa(images.transpose(0, 1).unsqueeze(0))[0]
+        dtype = self.qwen.dtype
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            return self.vjepa(images.transpose(0, 1).unsqueeze(0))[0].float()
 
     @torch.no_grad()
     def visual(self, pair: Tensor) -> Tensor:
@@ -142,7 +152,7 @@ class ReferenceModel:
                 attention_mask=torch.ones(1, embeddings.shape[1], dtype=torch.long),
                 use_cache=False,
             ).last_hidden_state
-        return self.qwen.lm_head(hidden[0, -1])
+        return self.qwen.lm_head(hidden[0, -1]).float()
 
     def _positions(self, before: int, grids: Sequence[tuple[int, int]], after: int) -> Tensor:
         per_step = self.qwen.config.vision_config.tokens_per_second  # seconds per grid: 1.0

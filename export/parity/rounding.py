@@ -16,7 +16,7 @@ from export.parity.graphs import GraphCase, graph_cases
 from export.parity.reading.released_gaze import ReleasedGaze
 from export.parity.reference import ReferenceModel
 from export.parity.tolerances import encoder_figure
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType, Manifest, ParityFigure
 from runtime.model.models import Models
 

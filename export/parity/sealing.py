@@ -21,7 +21,7 @@ from export.parity.reading.positions import video_positions
 from export.parity.reading.transformers_reading import TransformersReading
 from export.parity.tolerances import DEVICE_SLACK, device_tolerance, encoder_figure, figure
 from export.parity.torch_decoder import TorchDecoder
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle import vectors as kept
 from runtime.bundle.manifest import Manifest, ParityFigure
 from runtime.bundle.opening import Bundle

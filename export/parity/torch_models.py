@@ -45,15 +45,26 @@ class TorchModels:
         self._reference = reference
 
     @classmethod
-    def load(cls, bundle: Bundle, qwen: Path, vjepa: Path, gaze: Path) -> TorchModels:
-        """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others."""
+    def load(
+        cls,
+        bundle: Bundle,
+        qwen: Path,
+        vjepa: Path,
+        gaze: Path,
+        dtype: torch.dtype = torch.float32,
+    ) -> TorchModels:
+        """Read the checkpoints that `bundle` was made from. Raises CheckpointError for others.
+
+        `dtype`: as in `ReferenceModel.load`.
+        """
         _check_origin(bundle, qwen, vjepa, gaze)
         shape = bundle.manifest.geometry.vjepa
         if load_vjepa(vjepa, shape.pixels).geometry.side != shape.side:
             patch = shape.pixels // shape.side
             raise CheckpointError(f"{vjepa}: its patches are not of {patch} pixels")
         layers = bundle.manifest.provenance.injection.layers
-        return cls(bundle, ReferenceModel.load(qwen, vjepa, shape.pixels, gaze, layers))
+        reference = ReferenceModel.load(qwen, vjepa, shape.pixels, gaze, layers, dtype)
+        return cls(bundle, reference)
 
     def features(self, frames: NDArray[np.uint8], steps: int) -> torch.Tensor:
         """V-JEPA over (n, h, w, 3) uint8 RGB, the last of them at all places that are left of 16.

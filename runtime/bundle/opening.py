@@ -13,14 +13,8 @@ from tokenizers import Tokenizer
 
 from devices.printable import printable
 from runtime.bundle.graph_file import read_graph_file
-from runtime.bundle.manifest import (
-    EMBEDDINGS_FILE,
-    FORMAT_VERSION,
-    MANIFEST_FILE,
-    TOKENIZER_FILE,
-    FileSpec,
-    Manifest,
-)
+from runtime.bundle.manifest import FORMAT_VERSION, FileSpec, Manifest
+from runtime.bundle.names import EMBEDDINGS_FILE, MANIFEST_FILE, TOKENIZER_FILE
 from runtime.bundle.signatures import Signature
 from runtime.bundle.soundness import check_soundness
 from runtime.bundle.token_table import TokenTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Geometry, Manifest, TensorSpec
 
 FLOATS = ("float32", "float16")  # what keys, values and rotary rows may be kept in

@@ -7,14 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devices.printable import printable
-from runtime.bundle import manifest as names
-from runtime.bundle.manifest import (
-    Geometry,
-    Manifest,
-    PositionRule,
-    PromptPieces,
-    Settings,
-)
+from runtime.bundle import names
+from runtime.bundle.manifest import Geometry, Manifest, PositionRule, PromptPieces, Settings
 from runtime.bundle.signatures import (
     Signature,
     expected_signatures,

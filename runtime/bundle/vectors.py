@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.printable import printable
-from runtime.bundle.manifest import VECTORS_FILE, Manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.names import VECTORS_FILE
 from runtime.errors import BundleError
 
 MOST_VALUES = 8192  # kept of one output

@@ -184,9 +184,14 @@ class Connection:
                 logging_level=logging.ERROR,
                 **({} if address else own),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            asked = address or "of this machine"
-            raise ClusterError(f"--address {asked}: no Ray cluster answers: {error}") from error
+        except Exception as error:  # Ray raises just that where its node does not start in time
+            ray.shutdown()
+            said = " ".join(str(error).split())[:LONGEST]
+            if address is None:
+                raise ClusterError(
+                    f"--on ray: it does not start on this machine: {said}"
+                ) from error
+            raise ClusterError(f"--address {address}: no Ray cluster answers: {said}") from error
 
     def __enter__(self) -> Connection:
         return self

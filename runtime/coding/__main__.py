@@ -8,36 +8,34 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from devices import numbers
 from devices.device import DeviceError
 from devices.parser import Parser, complain, say
 from devices.printable import printable
 from runtime.bundle.opening import Bundle
+from runtime.cluster.arrays import ShardedJob, run_on_slurm
 from runtime.cluster.command_line import add_place_options, check_place_options, resolved
 from runtime.cluster.spread import spread_on_ray
 from runtime.cluster.units import Opener
 from runtime.coding.coding import CodingWay, RecordingCoder
-from runtime.coding.ledger import CODING, CodingError
-from runtime.coding.outputs.drawn import draw_coding
-from runtime.coding.outputs.report import warnings
-from runtime.coding.outputs.writing import write_recording, write_together
-from runtime.coding.question import NONE_LISTED, THRESHOLD, WORDING, CodingQuestion, listed_things
-from runtime.coding.recipe import Recipe
-from runtime.coding.results import Coding, read_coding
-from runtime.coding.source import CodingSource, folder_names, open_source, sources
+from runtime.coding.ledger import CodingError
+from runtime.coding.outputs.together import LONGEST, write_all
+from runtime.coding.question import THRESHOLD, WORDING, CodingQuestion, listed_things
+from runtime.coding.source import folder_names, sources
 from runtime.coding.spread import merging
-from runtime.coding.spread.work import CodingStore, CodingWork, costs, not_whole
+from runtime.coding.spread.left import costs, left
+from runtime.coding.spread.work import CodingStore, CodingWork
 from runtime.engines.choice import ENGINES, Machine
 from runtime.errors import RuntimeFault
 from runtime.heap import keep_heap_flat
 from runtime.model.opening import open_models
+from runtime.remote.copies import LocalCopies, add_cache_options
+from runtime.remote.urls import Location, location
 from runtime.run.command_line import MINI, RATE, SERVED_AT
 from runtime.terminal import SafeConsole, fill_closed_streams
 from runtime.viewer.drawing import check_target
 
-LONGEST = 1000  # characters of a line
+JOB = ShardedJob("runtime.coding", merging.is_begun, merging.merge, whole=("--rerun",))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def do(options: argparse.Namespace, given: Sequence[str], console: SafeConsole) -> None:
     """Review, or code, here or elsewhere."""
+    check_place_options(options)
     if options.review is not None:
         review(options, console)
     elif options.on == "local":
@@ -89,7 +88,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Say for every fixation of recordings what it was on. A coding that was "
         "stopped goes on when the same command is given again.",
     )
-    parser.add_argument("recordings", nargs="*", type=Path, metavar="REC")
+    parser.add_argument("recordings", nargs="*", type=location, metavar="REC")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the results")
     parser.add_argument(
         "--bundle", type=Path, default=MINI, metavar="DIR", help="default: the shipped mini"
@@ -126,7 +125,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="find them so (default: those of the maker's table, else the tracker's own, else as "
         "the bundle says)",
     )
-    seen.add_argument("--fixation-file", type=Path, metavar="CSV", help="of a plain video")
+    seen.add_argument("--fixation-file", type=location, metavar="CSV", help="of a plain video")
     seen.add_argument(
         "--share",
         type=numbers.number(0, 10),
@@ -154,6 +153,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar=("auto | CERT", "KEY"),
         help="serve it over TLS: with these files, or as an authority made here once vouches",
     )
+    add_cache_options(parser)
     add_place_options(parser)
     options = parser.parse_args(arguments)
     if options.review is not None and (options.recordings or options.out):
@@ -169,7 +169,14 @@ def review(options: argparse.Namespace, console: SafeConsole) -> None:
     """Serve the page on which results are corrected, until it is ended."""
     from runtime.coding.review.serving import serve  # no coding waits for a server
 
-    serve(options.review, options.corrections, options.serve, options.tls, console)
+    serve(
+        options.review,
+        LocalCopies.of(options),
+        options.corrections,
+        options.serve,
+        options.tls,
+        console,
+    )
 
 
 def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
@@ -177,29 +184,31 @@ def code_all(options: argparse.Namespace, console: SafeConsole) -> None:
     found = checked_recordings(options)
     if options.shard is not None:
         own = options.shard.of(costs(found))
-        found = {name: path for name, path in found.items() if name in own}
-    bundle = Bundle.open(options.bundle)
+        found = {name: place for name, place in found.items() if name in own}
+    bundle, way = Bundle.open(options.bundle), way_of(options)
+    found = left(found, options.after, options, way, bundle.manifest)
     models = open_models(options.engine, bundle, Machine.here(), threads=options.cores or 0).models
-    coder = RecordingCoder(models, way_of(options))
     console.print(printable(f"bundle {bundle.manifest.name}, {models.engine_name}", LONGEST))
-    write_all(options, found, bundle, console, coder)
+    write_all(options, found, bundle, console, RecordingCoder(models, way))
 
 
 def code_elsewhere(options: argparse.Namespace, given: Sequence[str], console: SafeConsole) -> None:
     """Code every recording at a place, then write what is of all of them here."""
-    check_place_options(options)
+    bundle, way = Bundle.open(options.bundle), way_of(options)
+    found = left(checked_recordings(options), options.after, options, way, bundle.manifest)
+    skipped: dict[str, str] = {}
     if options.on == "slurm":
-        raise CodingError("--on slurm is not there for codings: give each task its --shard I/N")
-    found = checked_recordings(options)
-    bundle = Bundle.open(options.bundle)
-    store = CodingStore(options.out, bundle.manifest.digest)
-    pending = not_whole(options, way_of(options), bundle.manifest, found)
-    opener = Opener("runtime.coding.__main__:open_work", (str(Path.cwd()), *given))
-    spread_on_ray(options, opener, costs(pending), store, "recordings", console)
-    done = {name: path for name, path in found.items() if name not in store.skipped}
+        run_on_slurm(options, given, JOB)
+    else:
+        store = CodingStore(options.out, bundle.manifest.digest)
+        pending = left(found, [options.out], options, way, bundle.manifest)
+        opener = Opener("runtime.coding.__main__:open_work", (str(Path.cwd()), *given))
+        spread_on_ray(options, opener, costs(pending), store, "recordings", console)
+        skipped = store.skipped
+    done = {name: place for name, place in found.items() if name not in skipped}
     write_all(options, done, bundle, console)
-    if store.skipped:
-        raise CodingError(f"{len(store.skipped)} recordings could not be coded, said above")
+    if skipped:
+        raise CodingError(f"{len(skipped)} recordings could not be coded, said above")
 
 
 def open_work(arguments: Sequence[str]) -> CodingWork:
@@ -216,8 +225,8 @@ def way_of(options: argparse.Namespace) -> CodingWay:
     return CodingWay(question, options.gaze, options.share, options.fps)
 
 
-def checked_recordings(options: argparse.Namespace) -> dict[str, Path]:
-    """The recordings by the names of their folders. Raises CodingError, DeviceError."""
+def checked_recordings(options: argparse.Namespace) -> dict[str, Location]:
+    """The recordings by the names of their folders. Raises RuntimeFault, DeviceError."""
     paths = sources(options.recordings)
     if options.corrections is not None and len(paths) > 1:
         raise CodingError("--corrections belongs to one recording: give one")
@@ -228,65 +237,6 @@ def checked_recordings(options: argparse.Namespace) -> dict[str, Path]:
     if options.corrections is not None and not options.corrections.is_file():
         raise CodingError(f"--corrections {options.corrections}: there is no such file")
     return dict(zip(folder_names(paths), paths, strict=True))
-
-
-def write_all(
-    options: argparse.Namespace,
-    found: dict[str, Path],
-    bundle: Bundle,
-    console: SafeConsole,
-    coder: RecordingCoder | None = None,
-) -> None:
-    """Write the tables of recordings; `coder` codes each before, without one all are coded."""
-    codings = []
-    for name, path in found.items():
-        source = open_source(
-            path, bundle.manifest.settings, options.fixations, options.fixation_file
-        )
-        for line in source.read.notices:
-            console.print(printable(line, LONGEST))
-        if coder is not None:
-            _code(coder, source, options.out / name, console)
-        Recipe.of(options, path).write(options.out / name)
-        codings.append(_written(options, source, options.out / name, console))
-    write_together(codings, options.out, options.bids)
-    if options.rerun is not None:
-        draw_coding(codings[0], options.rerun)
-    console.print(printable(f"written to {options.out}", LONGEST))
-
-
-def _code(coder: RecordingCoder, source: CodingSource, folder: Path, console: SafeConsole) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    with progress:
-        task = progress.add_task("fixations", total=len(source.rows))
-        coder.code(source, folder, lambda count: progress.advance(task, count))
-
-
-def _written(
-    options: argparse.Namespace, source: CodingSource, folder: Path, console: SafeConsole
-) -> Coding:
-    conditions = CODING.read_conditions(folder)
-    coding = read_coding(folder, source, conditions, options.unsure_below, options.corrections)
-    write_recording(coding)
-    for line in (summary(coding), *warnings(coding)):
-        console.print(printable(line, LONGEST))
-    return coding
-
-
-def summary(coding: Coding) -> str:
-    """What came of a recording, in one line."""
-    fixations = coding.fixations
-    if not fixations:
-        return f"{coding.source.name}: no fixation in it: there is nothing to code"
-    unseen = sum(each.code.trouble is not None for each in fixations)
-    unsure = sum(each.is_unsure for each in fixations) - unseen
-    none = sum(each.thing == NONE_LISTED for each in fixations)
-    aside = f" ({none} on {NONE_LISTED})" if none else ""
-    return (
-        f"{coding.source.name}: {len(fixations)} fixations ({coding.source.origin}): "
-        f"{len(fixations) - unsure - unseen} coded{aside}, {unsure} unsure, {unseen} not to be seen"
-    )
 
 
 if __name__ == "__main__":

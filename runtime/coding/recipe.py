@@ -12,15 +12,17 @@ from runtime.bundle.opening import Bundle
 from runtime.coding.ledger import CODING, CodingError
 from runtime.coding.results import Coding, read_coding
 from runtime.coding.source import open_source
+from runtime.remote.copies import LocalCopies
+from runtime.remote.urls import Location, Url, location
 
 RECIPE_FILE = "recipe.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Paths are absolute. `fixations`: the rule that found them, None for those that came along;
-    `bids`: whether the data set of all recordings was written; `corrections`: None for those that
-    lie beside the codes."""
+    """Paths are absolute; what lies elsewhere has its URL. `fixations`: the rule that found them,
+    None for those that came along; `bids`: whether the data set of all recordings was written;
+    `corrections`: None for those that lie beside the codes."""
 
     recording: str
     bundle: str
@@ -31,10 +33,10 @@ class Recipe:
     corrections: str | None
 
     @classmethod
-    def of(cls, options: argparse.Namespace, recording: Path) -> Recipe:
+    def of(cls, options: argparse.Namespace, recording: Location) -> Recipe:
         """As a command line says, of one of its recordings."""
         return cls(
-            str(recording.resolve()),
+            _named(recording),
             str(options.bundle.resolve()),
             options.fixations,
             _resolved(options.fixation_file),
@@ -64,17 +66,18 @@ class Recipe:
         """With the corrections of another file; None leaves it as it is."""
         return self if corrections is None else replace(self, corrections=_resolved(corrections))
 
-    def open(self, folder: Path) -> Coding:
-        """The coding as it stands. Raises CodingError, DeviceError, BundleError."""
-        recording = Path(self.recording)
-        if not recording.exists():
+    def open(self, folder: Path, copies: LocalCopies) -> Coding:
+        """The coding as it stands. Raises CodingError, DeviceError, BundleError, RemoteError."""
+        recording = location(self.recording)
+        if isinstance(recording, Path) and not recording.exists():
             raise CodingError(
                 f"{folder}: its recording is no longer at {recording}: put it back there, or give "
                 "the command that coded it once more, with where it is now"
             )
         settings = Bundle.open(Path(self.bundle)).manifest.settings
-        places = None if self.fixation_file is None else Path(self.fixation_file)
-        source = open_source(recording, settings, self.fixations, places)
+        given = self.fixation_file
+        file = None if given is None else copies.path(location(given))
+        source = open_source(copies.path(recording), settings, self.fixations, file)
         conditions = CODING.read_conditions(folder)
         if (source.read.start, source.recording_id) != (conditions.start, conditions.recording_id):
             raise CodingError(f"{folder}: another recording lies at {recording}: put it back")
@@ -82,5 +85,9 @@ class Recipe:
         return read_coding(folder, source, conditions, self.unsure_below, corrections)
 
 
-def _resolved(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
+def _resolved(place: Location | None) -> str | None:
+    return None if place is None else _named(place)
+
+
+def _named(place: Location) -> str:
+    return place.public if isinstance(place, Url) else str(place.resolve())

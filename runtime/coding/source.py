@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from devices.device import DeviceError, DeviceInfo
 from devices.recording.centres import closed_fixations
@@ -23,6 +24,9 @@ from runtime.coding import makers_table as columns
 from runtime.coding.makers_table import MakersTable
 from runtime.coding.work import FixationRow
 from runtime.recordings.fixations import found_by
+from runtime.remote.copies import LocalCopies
+from runtime.remote.listing import is_folder, matching
+from runtime.remote.urls import Location, Url
 
 MILLISECOND = 1_000_000
 HEADER = (
@@ -49,27 +53,52 @@ class CodingSource:
         return self.table.path is not None
 
 
-def sources(paths: Sequence[Path]) -> list[Path]:
-    """Every recording that lies at these paths, one after the other. Raises DeviceError."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_file():
+def sources(places: Sequence[Location]) -> list[Location]:
+    """Every recording that lies at these places, one after the other.
+
+    A folder here may hold many; of those elsewhere each is named, or meant by a pattern. Raises
+    DeviceError, RemoteError.
+    """
+    found: list[Location] = []
+    for path in places:
+        if isinstance(path, Url):
+            found += matching(path)
+        elif path.is_file():
             found.append(path)
-            continue
-        folder, _ = opened(path)
-        found += recordings(folder) or [path]
+        else:
+            folder, _ = opened(path)
+            found += recordings(folder) or [path]
     return found
 
 
-def folder_names(paths: Sequence[Path]) -> list[str]:
+def folder_names(places: Sequence[Location]) -> list[str]:
     """A folder of results for each recording, numbered where two have one name."""
     names: list[str] = []
-    for path in paths:
-        resolved = path.resolve()
-        name = resolved.stem if path.is_file() else resolved.name
+    for place in places:
+        name = _name_of(place)
         known = len([each for each in names if each == name or each.startswith(f"{name} (")])
         names.append(f"{name} ({known + 1})" if known else name)
     return names
+
+
+def _name_of(place: Location) -> str:
+    if isinstance(place, Url):
+        return place.name if is_folder(place) else PurePosixPath(place.name).stem
+    resolved = place.resolve()
+    return resolved.stem if place.is_file() else resolved.name
+
+
+def located_source(
+    place: Location, copies: LocalCopies, settings: Settings, options: argparse.Namespace
+) -> CodingSource:
+    """A recording wherever it lies, read as a command line says; it stays until the next one.
+
+    Raises DeviceError, RemoteError.
+    """
+    copies.let_go()
+    given = options.fixation_file
+    file = None if given is None else copies.path(given)
+    return open_source(copies.path(place), settings, options.fixations, file)
 
 
 def open_source(
@@ -83,7 +112,7 @@ def open_source(
     device = RecordingDevice(path, fast=True, fixations=places)
     with device as device_info:
         read = device.description
-    name = path.resolve().stem if path.is_file() else path.resolve().name
+    name = _name_of(path)
     identity = _recording_id(read) or name
     table, origin = None, ""
     if rule is None and (file := _makers_file(path, read, places)) is not None:

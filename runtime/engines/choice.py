@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from runtime.bundle.manifest import GAZE, SCENE, VISION, VJEPA
+from runtime.bundle.names import GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.engines.cuda import (
     UNLIMITED,

@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from devices.printable import printable
-from runtime.bundle import manifest as names
-from runtime.bundle.manifest import DECODER, Manifest
+from runtime.bundle import names
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.names import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.engines.device_engine import Accelerator, DeviceEngine, first_line
 from runtime.engines.engine import PROVIDERS

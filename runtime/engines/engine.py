@@ -79,6 +79,8 @@ class OnnxEngine:
     def _open(self, path: Path, threads: int, packed: bool) -> Any:  # noqa: ANN401
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Every graph has threads of its own: those that spin take the cores from the next graph.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         # Without it, x86-64 without VNNI adds products of 8 bits in pairs of 16, which overflow.
         options.add_session_config_entry("session.x64quantprecision", "1")

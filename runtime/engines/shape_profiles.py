@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Manifest
 from runtime.inputs.clip_layout import wanted_tubelets
 from runtime.inputs.vision_layout import vision_layout

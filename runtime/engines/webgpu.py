@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from devices.printable import printable
-from runtime.bundle.manifest import DECODER, GAZE, SCENE, Manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.names import DECODER, GAZE, SCENE
 from runtime.engines.device_engine import Accelerator, DeviceEngine, HostNode, first_line
 from runtime.engines.engine import PROVIDERS
 from runtime.engines.placing import GIVEN, RESULT, SHAPE, placing_graph

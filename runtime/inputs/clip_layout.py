@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import VJepaShape
 from runtime.inputs.interpolation import interpolation_matrix, interpolation_places
 

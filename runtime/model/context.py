@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.signatures import takes_pairs
 from runtime.bundle.token_table import TokenRows

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import manifest as names
-from runtime.bundle.manifest import DECODER, GAZE, SCENE, VISION, VJEPA
+from runtime.bundle import names
+from runtime.bundle.names import DECODER, GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.bundle.signatures import takes_layout
 from runtime.engines.engine import Engine, OnnxEngine, Tensors

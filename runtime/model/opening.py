@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from runtime.bundle.manifest import DECODER, Manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.names import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.bundle.vectors import ReferenceVectors, read_vectors
 from runtime.engines.choice import (

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle import vectors as kept
 from runtime.bundle.vectors import ReferenceVectors, Sample
 from runtime.engines.tensors import Tensor, on_host

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Manifest
 from runtime.engines.engine import Engine
 from runtime.engines.tensors import DeviceTensor, Tensor

@@ -105,7 +105,8 @@ class Capture:
                 self._asked.put(DueQuestion(said.wish, said.moment, heard=said.heard))
             decided_until = self._ears.decided_until(now)
         self._hear(delivery)
-        known = max(self._done_until, min(now, self._planner.known_until, decided_until))
+        seen = max(self._done_until, min(now, self._planner.known_until))
+        known = max(self._done_until, min(seen, decided_until))
         self._glimpse(known)
         glances = self._planner.confirmed(known) if self._glances or self._may_stand else []
         work: list[Work] = []
@@ -116,12 +117,12 @@ class Capture:
                 self._was_requested = True  # whether it stands is the decoder's to say, and later
                 work.append(StandingWork(due.question, moment))
             elif due is not None:
-                work.append(self._question(due, tail, now))
+                work.append(self._question(due, now))
             elif tail is not None and (self._glances or self._was_requested):
                 work.append(GlanceWork(moment, tail))
         work += self._steps(known)
         self._done_until = known
-        return work
+        return work + [self._question(due, now) for due in self._ahead(seen)]
 
     def newest(
         self, now: int, wanted: Callable[[StepPlan], bool] = lambda plan: True
@@ -163,7 +164,25 @@ class Capture:
         agenda += [(moment, None) for moment in glances]
         return sorted(agenda, key=lambda entry: (entry[0], entry[1] is None))
 
-    def _question(self, due: DueQuestion, tail: StepPlan | None, now: int) -> QuestionWork:
+    def _ahead(self, seen: int) -> list[DueQuestion]:
+        """What was typed while somebody speaks, by `seen` (Unix ns), and need not wait for that.
+
+        A question leaves no trace on the next, but a step that was appended is there for all later
+        ones. So what was said at some moment has to come first only where a step falls between.
+        """
+        ahead = [
+            due
+            for due in self._pending
+            if due.heard is None
+            and not isinstance(due.question, Standing)
+            and due.moment <= seen
+            and not self._planner.has_due(due.moment)
+        ]
+        self._pending = [due for due in self._pending if due not in ahead]
+        return ahead
+
+    def _question(self, due: DueQuestion, now: int) -> QuestionWork:
+        tail = self._planner.tail(due.moment)
         note = circumstances(tail, due.moment, self._planner.start, self._planner.interval)
         if due.heard is not None and due.moment > due.heard.ended_at:
             late = (due.moment - due.heard.ended_at) / NANOSECONDS

@@ -2,7 +2,8 @@
 
 A stage's time is the larger of its operations by the operations that are reached, and its bytes by
 the bandwidth that is reached. What is reached of what a data sheet says is a guess for GPUs, on
-which nothing was measured; `python -m benchmarks size` says how far the formula is off elsewhere.
+which nothing was measured; `python -m benchmarks size` says how far the formula is off on a
+processor, with what other shapes reached of it.
 """
 
 from __future__ import annotations
@@ -42,10 +43,7 @@ class Reach:
         return max(operations / self.operations, read / self.bandwidth)
 
 
-# Of peaks: guessed for GPUs; measured for the CPU provider, 0.5B shape, int4, one thread
-# (docs/results.md).
-GPU_SHARES = Reach(bandwidth=0.70, operations=0.45)
-CPU_SHARES = Reach(bandwidth=0.56, operations=0.93)
+GPU_SHARES = Reach(bandwidth=0.70, operations=0.45)  # of peaks: a guess
 
 
 def reached(peaks: Reach, shares: Reach) -> Reach:

@@ -133,8 +133,8 @@ class StepPlanner:
         """
         plans = []
         self._skip_silence(until)
-        while self._start is not None and (due := self._due_time()) <= until:
-            pair = self._frames.pair(due)
+        while self.has_due(until):
+            pair = self._frames.pair(self._due_time())
             if pair is None or not self._is_decided():
                 break
             view = self._gaze.view(pair.newer_at)
@@ -142,6 +142,10 @@ class StepPlanner:
             self._next += 1
         self._forget(until)
         return plans
+
+    def has_due(self, until: int) -> bool:
+        """Whether a step falls at or before `until` (Unix ns) that `due` has not told yet."""
+        return self._start is not None and self._due_time() <= until
 
     def tail(self, moment: int) -> StepPlan | None:
         """The newest pair captured by `moment` (Unix ns) with the fixations active at it."""

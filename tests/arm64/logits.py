@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.engines.engine import OnnxEngine
 
 

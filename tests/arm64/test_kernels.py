@@ -35,7 +35,7 @@ def geometry():
 
 @pytest.fixture(scope="module")
 def given(geometry, tmp_path_factory):
-    from benchmarks.instruments.decoders import injected_layers
+    from benchmarks.instruments.decoders.workload import injected_layers
 
     rng = np.random.default_rng(5)
     path = tmp_path_factory.mktemp("given") / "given.npz"
@@ -64,7 +64,7 @@ def rms(values):
 @pytest.fixture(scope="module")
 def both(emulated, geometry, given, tmp_path_factory):
     """Logits of this processor and of the emulated one, by kind of decoder."""
-    from benchmarks.instruments.decoders import emit_decoder
+    from benchmarks.instruments.decoders.in_engine import emit_decoder
 
     @cache
     def of(kind, accumulation):

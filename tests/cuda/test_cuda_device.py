@@ -11,7 +11,7 @@ from cuda_bundles import for_cuda
 from benchmarks.stages import main as stages
 from export.graphs.narrowing import cpu_engine
 from export.parity.graphs import engine_logits, random_clip, random_encoding
-from runtime.bundle.manifest import DECODER, GRAPHS
+from runtime.bundle.names import DECODER, GRAPHS
 from runtime.bundle.opening import Bundle
 from runtime.check import main as check
 from runtime.engines.choice import Machine, choose_engine

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.bundle.manifest import MANIFEST_FILE
+from runtime.bundle.names import MANIFEST_FILE
 
 PROGRAM = Path(__file__).with_name("ended_exports.py")
 

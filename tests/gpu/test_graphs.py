@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
 from runtime.inputs.clip_layout import clip_layout

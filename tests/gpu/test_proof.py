@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from software_gpu import ROOT
 
-from runtime.bundle.manifest import VISION
+from runtime.bundle.names import VISION
 from runtime.bundle.opening import read_manifest, write_manifest
 from runtime.bundle.verification import file_spec
 from runtime.run.command_line import MINI

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from benchmarks.streamgaze.data.entries import read_entries
 from benchmarks.streamgaze.data.questions import EvaluationQuestion
 from benchmarks.streamgaze.data.tasks import TASKS, Task, task_named
 from devices.printable import printable
+from runtime.remote import listing
+from runtime.remote.urls import Location, Url
 
 OVERLAY = "viz"  # folders of videos with the gaze drawn in: never to be shown to a model
 LARGEST = 1 << 25  # bytes of a JSON file; the hub's largest has a few MB
@@ -122,42 +124,56 @@ def split_videos(path: Path, part: str) -> frozenset[str]:
 class VideoIndex:
     """Where the videos of a data set lie, by file name, whatever folders they were unpacked to."""
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self._paths: dict[str, Path] = {}
+    def __init__(self, folders: Iterable[Location]) -> None:
+        """Raises RemoteError for a folder elsewhere that can't be looked into."""
+        self._places: dict[str, Location] = {}
         self._overlays: set[str] = set()
         for folder in folders:
-            # Videos are large: their folders are often links to another disk.
-            walk = os.walk(folder, followlinks=True)
-            for path in sorted(Path(place) / name for place, _, files in walk for name in files):
-                if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-                    self._add(path, path.relative_to(folder))
+            for inside, place in _videos_in(folder):
+                self._add(place, inside)
 
-    def _add(self, path: Path, inside: Path) -> None:
+    def _add(self, place: Location, inside: PurePath) -> None:
         if any(OVERLAY in part.lower() for part in inside.parts[:-1]):
-            self._overlays.add(path.stem)
+            self._overlays.add(inside.stem)
         else:
-            self._paths.setdefault(path.stem, path)
+            self._places.setdefault(inside.stem, place)
 
-    def path(self, name: str) -> Path | None:
+    def place(self, name: str) -> Location | None:
         """The file of a video; None where there is none without an overlay."""
-        return self._paths.get(Path(name).stem)
+        return self._places.get(Path(name).stem)
 
     def has_overlay_only(self, name: str) -> bool:
         """Whether a video is there only with the gaze drawn into it."""
-        return self.path(name) is None and Path(name).stem in self._overlays
+        return self.place(name) is None and Path(name).stem in self._overlays
 
 
-def video_folders(root: Path, given: Sequence[Path]) -> list[Path]:
+def video_folders(root: Location, given: Sequence[Location]) -> list[Location]:
     """Where to look for videos: the folders given, else `root/videos`, else `root`.
 
-    Raises DataSetError for a given folder that is not there.
+    Raises DataSetError for a given folder that is not there, RemoteError.
     """
     for folder in given:
-        if not folder.is_dir():
+        if isinstance(folder, Path) and not folder.is_dir():
             raise DataSetError(f"--video-dir {folder}: there is no such folder")
     if given:
         return list(given)
-    return [root / "videos" if (root / "videos").is_dir() else root]
+    if isinstance(root, Path):
+        return [root / "videos" if (root / "videos").is_dir() else root]
+    names = listing.below(root, VIDEO_SUFFIXES)
+    return [root.below("videos/") if any(n.startswith("videos/") for n in names) else root]
+
+
+def _videos_in(folder: Location) -> Iterator[tuple[PurePath, Location]]:
+    """The videos in a folder: where they lie in it, and where that is."""
+    if isinstance(folder, Url):
+        for name, url in listing.below(folder, VIDEO_SUFFIXES).items():
+            yield PurePosixPath(name), url
+        return
+    # Videos are large: their folders are often links to another disk.
+    walk = os.walk(folder, followlinks=True)
+    for path in sorted(Path(place) / name for place, _, files in walk for name in files):
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            yield path.relative_to(folder), path
 
 
 def _task_path(root: Path, task: Task) -> Path | None:

@@ -23,6 +23,8 @@ from devices.recording.streamgaze import (
 )
 from devices.recording.video import VideoTrack, track
 from devices.samples import Fixation
+from runtime.remote.copies import LocalCopies
+from runtime.remote.urls import Location, Url
 
 GazeUse = Literal["yes", "none", "shuffled"]
 
@@ -86,17 +88,23 @@ class Library:
     """Opens the videos of a data set.
 
     `fixation_folders`: where fixation files are looked for, after them the video's own folder.
+    `copies`: of videos that lie elsewhere; each stays until the next one is opened.
     """
 
     def __init__(
-        self, videos: VideoIndex, fixation_folders: Sequence[Path], gaze: GazeUse = "yes"
+        self,
+        videos: VideoIndex,
+        fixation_folders: Sequence[Path],
+        gaze: GazeUse = "yes",
+        copies: LocalCopies | None = None,
     ) -> None:
         self._videos = videos
+        self._copies = copies
         self._folders = tuple(fixation_folders)
         self._gaze = gaze
 
     def open(self, name: str) -> Media:
-        """The video of a name. Raises Unusable."""
+        """The video of a name. Raises Unusable, and RemoteError for one that can't be copied."""
         media, problems = self.examine(name)
         if media is None:
             raise Unusable(problems[0].cause, problems[0].reason)
@@ -104,7 +112,7 @@ class Library:
 
     def examine(self, name: str) -> tuple[Media | None, tuple[Problem, ...]]:
         """The video of a name, or everything that is wrong with it and with its fixation file."""
-        path = self._videos.path(name)
+        path = self._here(self._videos.place(name))
         video, fixations, problems = None, (), []
         try:
             video = self._video(name, path)
@@ -118,6 +126,13 @@ class Library:
         if problems:
             return None, tuple(problems)
         return Media(video, times, fixations), ()
+
+    def _here(self, place: Location | None) -> Path | None:
+        if not isinstance(place, Url):
+            return place
+        assert self._copies is not None, "what lies elsewhere is copied"
+        self._copies.let_go()
+        return self._copies.path(place)
 
     def _video(self, name: str, path: Path | None) -> VideoTrack:
         if path is None:

@@ -285,9 +285,9 @@ def _position(datum: Datum) -> tuple[float, float]:
 def _focal(file: Path) -> float | None:
     """Focal length of the scene camera in pixels, where Capture knew its intrinsics."""
     try:
-        import msgpack
+        from devices.messagepack.packed import unpacked
 
-        said = msgpack.unpackb(file.read_bytes(), strict_map_key=False)
+        said = unpacked(file.read_bytes(), strict_map_key=False)
         (camera,) = (said[key] for key in said if str(key).startswith("("))
         focal = float(camera["camera_matrix"][0][0])
     except (ImportError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError):

@@ -10,6 +10,7 @@ from devices.device import DeviceError
 from devices.recording.tally import Tally
 
 Datum = Mapping[str, Any]
+MOST_PARTS = 16  # of a record, which has two: room is made for as many as it claims to have
 
 
 def read_data(path: Path, noun: str, tally: Tally) -> list[Datum]:
@@ -42,6 +43,8 @@ class _CutOff(Exception):
 def _records(path: Path) -> Iterator[object]:
     try:
         import msgpack
+
+        from devices.messagepack.packed import unpacked
     except ImportError as error:
         raise DeviceError(
             f"{path}: reading Pupil Core's recordings needs the extra 'core': "
@@ -53,7 +56,7 @@ def _records(path: Path) -> Iterator[object]:
 
     size = path.stat().st_size
     with path.open("rb") as file:
-        unpacker = msgpack.Unpacker(file, max_buffer_size=max(size, 1))
+        unpacker = msgpack.Unpacker(file, max_buffer_size=max(size, 1), max_array_len=MOST_PARTS)
         while True:
             try:
                 record = unpacker.unpack()
@@ -65,6 +68,6 @@ def _records(path: Path) -> Iterator[object]:
                 raise _CutOff from error
             try:
                 _, packed = record
-                yield msgpack.unpackb(packed, ext_hook=left_packed)
-            except (ValueError, TypeError, msgpack.UnpackException):
+                yield unpacked(packed, ext_hook=left_packed)
+            except (ValueError, TypeError):
                 yield None

@@ -70,13 +70,13 @@ class _Attention(VJEPA2RopeAttention):
     def apply_rotary_embeddings(self, qk: Tensor, pos_ids: tuple[Tensor, ...]) -> Tensor:
         """Each neighbouring pair of an axis is a complex number, turned by its own angle."""
         axis = 2 * ((self.attention_head_size // 3) // 2)
-        parts = list(qk.split([axis] * 3 + [self.attention_head_size - 3 * axis], dim=-1))
+        parts = list(qk.float().split([axis] * 3 + [self.attention_head_size - 3 * axis], dim=-1))
         rates = 10000.0 ** (-torch.arange(axis // 2) / (axis // 2))
         for number, places in enumerate(pos_ids):
             pairs = torch.view_as_complex(parts[number].unflatten(-1, (-1, 2)).contiguous())
             turns = torch.polar(torch.ones(()), places[:, None] * rates)
             parts[number] = torch.view_as_real(pairs * turns).flatten(-2)
-        return torch.cat(parts, dim=-1)
+        return torch.cat(parts, dim=-1).to(qk.dtype)
 
 
 def encoder_tensors(file: Path) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from runtime.coding.question import LONGEST_NAME
 from runtime.coding.recipe import Recipe
 from runtime.coding.results import CodedFixation, Coding, corrected
 from runtime.coding.review.corrections import CORRECTIONS_FILE, CorrectionsFile
+from runtime.remote.copies import LocalCopies
 from runtime.server.sight import jpeg
 
 
@@ -35,10 +36,11 @@ class ReviewFolder:
     `items`: every fixation, those of one recording after those of another, in order of time.
     """
 
-    def __init__(self, folder: Path, corrections: Path | None = None) -> None:
-        """`corrections`: another file than those beside the codes, for a folder of one recording.
+    def __init__(self, folder: Path, copies: LocalCopies, corrections: Path | None = None) -> None:
+        """`copies`: of recordings elsewhere, all of which stay as long as they are looked at.
+        `corrections`: another file than those beside the codes, for a folder of one recording.
 
-        Raises CodingError, DeviceError, BundleError.
+        Raises CodingError, DeviceError, BundleError, RemoteError.
         """
         self._folder = folder
         folders = _folders_of(folder)
@@ -51,7 +53,7 @@ class ReviewFolder:
                 own = recipe.corrections
                 self._files.append(CorrectionsFile(Path(own) if own else each / CORRECTIONS_FILE))
             opened = zip(folders, self._recipes, strict=True)
-            self.codings: Sequence[Coding] = [recipe.open(each) for each, recipe in opened]
+            self.codings: Sequence[Coding] = [recipe.open(each, copies) for each, recipe in opened]
         except BaseException:
             self.close()
             raise

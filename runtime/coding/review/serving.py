@@ -13,6 +13,7 @@ from devices.printable import printable
 from runtime.coding.ledger import CodingError
 from runtime.coding.review.folder import ReviewFolder
 from runtime.coding.review.routes import Reviewed
+from runtime.remote.copies import LocalCopies
 from runtime.run.interruption import Interruption
 from runtime.server.addresses import Address
 from runtime.server.opening import handed, tell_page, tell_trust
@@ -29,6 +30,7 @@ QUIET = 2.0  # seconds without a correction, after which the tables are written
 
 def serve(
     folder: Path,
+    copies: LocalCopies,
     corrections: Path | None,
     address: str,
     tls: Sequence[str] | None,
@@ -36,11 +38,11 @@ def serve(
 ) -> None:
     """Serve the codings in a folder; the tables are those of the corrections at the end.
 
-    `tls`: the words after --tls, None for plain HTTP.
+    `copies`: of recordings that lie elsewhere; `tls`: the words after --tls, None for plain HTTP.
     Raises CodingError, DeviceError, RuntimeFault.
     """
     at = Address.parse(address)
-    opened = ReviewFolder(folder, corrections)
+    opened = ReviewFolder(folder, copies, corrections)
     try:
         identity = None if tls is None else told_identity(tls, at)
         access = Access.of(at.host, at.is_loopback, secure=identity is not None)

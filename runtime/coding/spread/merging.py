@@ -25,6 +25,11 @@ def run(arguments: Sequence[str], console: SafeConsole) -> None:
     console.print(f"{count} codings put together in {options.out}")
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether there is a coding of any recording in a folder."""
+    return any(folder.glob(f"*/{CODES}"))
+
+
 def merge(folders: Sequence[Path], out: Path) -> int:
     """The union of codings by recording and fixation; how many there were. Raises CodingError."""
     made = [path for folder in folders for path in sorted(folder.glob(f"*/{CODES}"))]

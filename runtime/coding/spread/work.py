@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import Bundle
 from runtime.cluster.units import ClusterError, Parcel, Unit
-from runtime.coding.coding import CodingWay, RecordingCoder, conditions_of
+from runtime.coding.coding import CodingWay, RecordingCoder
 from runtime.coding.ledger import CODING, CodingConditions
-from runtime.coding.source import open_source
+from runtime.coding.source import located_source
 from runtime.engines.choice import Machine
 from runtime.ledger import Ledger
 from runtime.model.opening import open_models
+from runtime.remote.copies import LocalCopies
+from runtime.remote.urls import Location
 
 CONDITIONS = CODING.conditions_file
 CODES = CODING.results_file
@@ -40,7 +41,7 @@ class CodingWork:
     """What a worker holds: a coder, and where each recording lies."""
 
     def __init__(
-        self, options: argparse.Namespace, way: CodingWay, recordings: dict[str, Path]
+        self, options: argparse.Namespace, way: CodingWay, recordings: dict[str, Location]
     ) -> None:
         bundle = Bundle.open(options.bundle)
         models = open_models(
@@ -48,6 +49,8 @@ class CodingWork:
         ).models
         self._options, self._recordings = options, recordings
         self._settings = bundle.manifest.settings
+        self._heard: Callable[[], None] = lambda: None
+        self._copies = LocalCopies.of(options, lambda: self._heard())
         self._coder = RecordingCoder(models, way)
         held = Identity(version("gazeqwen-edge"), bundle.manifest.digest, models.engine_name)
         self.conditions = msgspec.json.encode(held)
@@ -55,10 +58,8 @@ class CodingWork:
     def do(self, key: str, heard: Callable[[], None]) -> Parcel:
         """Code a recording in a folder of its own."""
         began = time.perf_counter()
-        options = self._options
-        source = open_source(
-            self._recordings[key], self._settings, options.fixations, options.fixation_file
-        )
+        self._heard = heard  # also while a recording is being copied
+        source = located_source(self._recordings[key], self._copies, self._settings, self._options)
         opened = time.perf_counter()
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
@@ -128,40 +129,3 @@ def add_codes(
         raise ClusterError(f"{folder}: {error.strerror}: the same command goes on") from error
     finally:
         ledger.close()
-
-
-def is_whole(
-    options: argparse.Namespace, way: CodingWay, manifest: Manifest, path: Path, folder: Path
-) -> bool:
-    """Whether a recording is coded already, in `folder`.
-
-    Raises CodingError where that was done differently, DeviceError for one that can't be read.
-    """
-    if not (folder / CODES).is_file() or not (folder / CONDITIONS).is_file():
-        return False
-    source = open_source(path, manifest.settings, options.fixations, options.fixation_file)
-    engine = CODING.read_conditions(folder).engine
-    ledger = Ledger(CODING, folder, conditions_of(manifest, engine, source, way))
-    ledger.close()
-    return {row.number for row in source.rows} <= {code.number for code in ledger.before}
-
-
-def not_whole(
-    options: argparse.Namespace, way: CodingWay, manifest: Manifest, found: dict[str, Path]
-) -> dict[str, Path]:
-    """The recordings that are not coded yet. Raises as `is_whole` does."""
-    return {
-        name: path
-        for name, path in found.items()
-        if not is_whole(options, way, manifest, path, options.out / name)
-    }
-
-
-def costs(recordings: dict[str, Path]) -> list[Unit]:
-    """A unit for each recording. Its bytes are about as long as it is."""
-    return [Unit(name, float(_bytes(path))) for name, path in recordings.items()]
-
-
-def _bytes(path: Path) -> int:
-    files: Sequence[Path] = [path] if path.is_file() else list(path.rglob("*"))
-    return sum(each.stat().st_size for each in files if each.is_file())

@@ -87,7 +87,8 @@ def test_an_unknown_name_is_one_line(capsys):
 
 def test_every_module_of_a_benchmark_is_listed():
     folder = ROOT / "benchmarks"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    rooms = {folder, *(folder / each.room for each in BENCHMARKS)}
+    modules = {p.stem for room in rooms for p in room.glob("*.py")} - {"__init__", "__main__"}
     packages = {path.parent.name for path in folder.glob("*/__main__.py")}
     assert {each.name for each in BENCHMARKS} == modules | packages
 

@@ -14,7 +14,7 @@ from playing_capture import collect, connected
 
 from devices.bounds import fault
 from devices.core import messages
-from devices.core.connection import unpacked
+from devices.core.connection import dictionary
 from devices.core.device import CoreDevice
 from devices.core.messages import BadMessage, PupilClock
 from devices.device import DeviceError
@@ -137,7 +137,11 @@ def test_a_picture_that_claims_to_be_huge_is_not_unpacked():
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, "JPEG")
     data = bytearray(buffer.getvalue())
     header = data.index(b"\xff\xc0")
-    for size, said in ((b"\x23\x28", "9000 x 9000 pixels"), (b"\xff\xff", "can't be read")):
+    for size, said in (
+        (b"\x23\x28", "9000 x 9000 pixels"),
+        (b"\xff\xff", "can't be read"),
+        (b"\x04\x00", f"{len(data)} bytes for 1024 x 1024 pixels"),
+    ):
         data[header + 5 : header + 9] = size * 2
         with pytest.raises(BadMessage, match=said):
             messages.pixels({"format": "jpeg"}, bytes(data))
@@ -147,6 +151,15 @@ def test_a_picture_that_claims_to_be_huge_is_not_unpacked():
         messages.pixels({"format": "jpeg"}, b"%!PS-Adobe-3.0 EPSF-3.0\n")
 
 
+def test_a_black_picture_is_one():
+    from PIL import Image
+
+    for size in ((64, 48), (1600, 1200)):
+        buffer = io.BytesIO()
+        Image.new("RGB", size).save(buffer, "JPEG")
+        assert messages.pixels({"format": "jpeg"}, buffer.getvalue()).shape[1::-1] == size
+
+
 @pytest.mark.parametrize("data", [b"", b"\x91" * 200_000, b"\xdd\xff\xff\xff\xff", b"\xc7"])
 def test_a_dictionary_that_can_not_be_read_is_empty(data):
-    assert unpacked(data) == {}
+    assert dictionary(data) == {}

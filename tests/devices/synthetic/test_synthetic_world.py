@@ -1,7 +1,10 @@
 """The drawn world and its wearer: what is promised about scenes, gaze and pictures."""
 
+import gc
+
 import numpy as np
 import pytest
+from glibc_heap import heap
 
 from devices.synthetic.eyes import GAZE_RATE, NO_SEGMENT, GazeTrack, active_centre
 from devices.synthetic.scene import SEPARATION, draw_scene
@@ -76,6 +79,26 @@ def test_gaze_does_not_depend_on_how_far_it_was_asked_for():
         piecewise.eyes.track(until)
     count = 15 * GAZE_RATE
     assert np.array_equal(at_once.eyes.track(15).x[:count], piecewise.eyes.track(15).x[:count])
+
+
+def gaze_of(seconds):
+    """Drawn a little at a time, and forgotten."""
+    eyes = Wearer(5, 20.0).eyes
+    for second in range(0, seconds, 2):
+        eyes.track(float(second))
+        eyes.forget(second - 60.0)
+
+
+@pytest.mark.skipif(heap() is None, reason="no glibc that tells of its heap")
+def test_half_an_hour_of_gaze_leaves_no_memory_behind():
+    def used():
+        gc.collect()
+        return heap().uordblks + heap().hblkhd
+
+    gaze_of(60)
+    before = used()
+    gaze_of(1800)
+    assert used() - before < 1 << 17  # of small arrays of every size NumPy would keep 700 KiB
 
 
 def test_gaze_rests_on_the_thing_dwelled_on():

@@ -15,7 +15,7 @@ from export.graphs.graph_writer import graph_spec
 from export.graphs.kernels import check_kernels
 from export.graphs.narrowing import encoder_types, narrow
 from export.graphs.quantization import EMBEDDINGS, linears
-from runtime.bundle.manifest import DECODER, EMBEDDINGS_FILE, GRAPHS, MANIFEST_FILE
+from runtime.bundle.names import DECODER, EMBEDDINGS_FILE, GRAPHS, MANIFEST_FILE
 from runtime.bundle.opening import Bundle, write_manifest
 from runtime.bundle.verification import file_spec
 

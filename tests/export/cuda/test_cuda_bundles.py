@@ -13,7 +13,7 @@ from export.checkpoints.common import CheckpointError
 from export.graphs.kernels import host_nodes, kernels, refuse_unlisted, unlisted
 from export.graphs.narrowing import cpu_engine
 from export.parity.graphs import random_clip, random_encoding, reference_logits, reference_steps
-from runtime.bundle.manifest import DECODER, GRAPHS, VISION
+from runtime.bundle.names import DECODER, GRAPHS, VISION
 from runtime.bundle.opening import Bundle
 from runtime.model.models import Models
 from runtime.run.command_line import MINI

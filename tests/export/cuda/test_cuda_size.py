@@ -14,7 +14,8 @@ from export.inspection import needed_bytes
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import VJepaEncoder
 from export.random.shapes import SHAPES
-from runtime.bundle.manifest import DECODER, FileSpec, Geometry, TensorSpec
+from runtime.bundle.manifest import FileSpec, Geometry, TensorSpec
+from runtime.bundle.names import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.check import memory_need
 from runtime.run.command_line import MINI

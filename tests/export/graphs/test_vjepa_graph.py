@@ -11,7 +11,8 @@ from export.graphs.graph_writer import graph_spec
 from export.graphs.kernels import host_nodes
 from export.graphs.traced import export_vjepa
 from export.modules.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder, VJepaGeometry
-from runtime.bundle.manifest import CLIP, VJEPA, VJepaShape
+from runtime.bundle.manifest import VJepaShape
+from runtime.bundle.names import CLIP, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
 from runtime.engines.tensorrt_engine import tensorrt_module

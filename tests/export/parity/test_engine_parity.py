@@ -104,7 +104,7 @@ def test_pruned_layer_is_the_last_and_the_kept_ones_are_injected(tiny_models):
 
 def test_step_by_step_equals_one_prefill(tiny_models):
     """The context's chunks against the same tokens in one run of the decoder."""
-    from runtime.bundle import manifest as names
+    from runtime.bundle import names
     from runtime.inputs.positions import rotary_rows, step_positions, text_positions
 
     clip = clip_of(tiny_models, 4)

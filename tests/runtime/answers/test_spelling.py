@@ -20,6 +20,27 @@ def tokenizer():
     return built
 
 
+PRINTABLE = (*range(33, 127), *range(161, 173), *range(174, 256))
+
+
+def letters_of(raw):
+    """Bytes as a byte-level tokenizer writes them: those that can't be printed from 256 on."""
+    others = [byte for byte in range(256) if byte not in PRINTABLE]
+    return "".join(chr(b) if b in PRINTABLE else chr(256 + others.index(b)) for b in raw)
+
+
+@pytest.fixture(scope="module")
+def straddling():
+    """The same, and a token that ends one character and begins another."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merged = letters_of(b"\x82"), letters_of(b"\xe2")
+    vocabulary = {text: n for n, text in enumerate([*letters, "".join(merged)])}
+    built = Tokenizer(models.BPE(vocabulary, [merged]))
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    built.decoder = decoders.ByteLevel()
+    return built
+
+
 class Counting:
     """A tokenizer that counts what it is given to decode."""
 
@@ -68,6 +89,19 @@ def test_damaged_text_is_what_it_would_be_if_all_were_decoded_at_once(tokenizer,
         tokens[place : place + 1] = [draws.randrange(256)] * draws.randrange(3)
     cut = tokens[: draws.randrange(len(tokens))]
     assert spelt(tokenizer, cut)[1] == tokenizer.decode(cut)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_so_is_text_that_is_damaged_for_longer_than_is_waited(straddling, seed):
+    """Of bytes that begin, go on and end no character; also where no token ends with one."""
+    draws = random.Random(seed)
+    whole = (b"\x82\xe2",)
+    bytes_ = (*whole, b"\xe2", b"\x82", b"\xac", b"\xf0", b"\xff") if seed % 2 else whole
+    drawn = draws.choices(bytes_, k=3 * MOST_HELD)
+    tokens = [straddling.token_to_id(letters_of(each)) for each in drawn]
+    tokens += straddling.encode("刀 a").ids
+    for count in range(MOST_HELD - 3, len(tokens), 7):
+        assert spelt(straddling, tokens[:count])[1] == straddling.decode(tokens[:count])
 
 
 @pytest.mark.parametrize("text", ["the red cup ", "刀", "\x80"])

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.graph_file import NESTED, read_graph_file
 from runtime.errors import BundleError
 

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
+from runtime.bundle.manifest import FileSpec
 from runtime.bundle.opening import Bundle, read_manifest, write_manifest
 from runtime.bundle.verification import file_spec
 from runtime.errors import BundleError
@@ -114,7 +115,7 @@ def test_a_prompt_of_no_tokens_or_of_others(tmp_path, fields, said):
 )
 def test_paths_that_leave_the_folder(tmp_path, name):
     manifest = read_manifest(MINI)
-    files = {**manifest.files, name: names.FileSpec(3, "0" * 64)}
+    files = {**manifest.files, name: FileSpec(3, "0" * 64)}
     sign_again(tmp_path, files=files)
     assert "does not lie in the bundle" in refusal(tmp_path, read_manifest)
 

@@ -10,7 +10,7 @@ import pytest
 from harmless import is_line
 from hostile_input import attack, damaged, mutated, peak
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import decode_manifest, read_manifest, signed_content, write_manifest
 from runtime.bundle.soundness import check_soundness

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runtime.bundle import vectors as kept
-from runtime.bundle.manifest import VECTORS_FILE
+from runtime.bundle.names import VECTORS_FILE
 from runtime.bundle.opening import Bundle
 from runtime.bundle.vectors import (
     MOST_VALUES,

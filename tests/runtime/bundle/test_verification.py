@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.bundle import manifest as names
-from runtime.bundle import verification
+from runtime.bundle import names, verification
 from runtime.bundle.opening import Bundle
 from runtime.bundle.verification import Identity, Verification, file_spec
 from runtime.errors import BundleError

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from runtime.cluster.units import Parcel
 
+LOOPBACK = {"node_ip_address": "127.0.0.2", "include_dashboard": False}  # of Ray's nodes
+LARGE = 200_000  # bytes: such a parcel comes through the object store, small ones do not
 SAME = b'{"bundle": "mini"}'
 
 
@@ -30,7 +32,8 @@ class DrawnWork:
             time.sleep(600)
         if kind == "wrong":
             raise ValueError("no such frame")
-        return Parcel(key, f"{key}\n".encode(), 0.0)
+        files = (("picture", bytes(LARGE)),) if kind == "large" else ()
+        return Parcel(key, f"{key}\n".encode(), 0.0, files=files)
 
 
 def open_work(arguments):

@@ -8,8 +8,9 @@ from benchmarks.streamgaze.__main__ import main
 from benchmarks.streamgaze.asking.results import read_run
 from benchmarks.streamgaze.asking.units import units_of
 from benchmarks.streamgaze.merging import merge
-from benchmarks.streamgaze.spreading import RunStore, open_work, run_shards
+from benchmarks.streamgaze.spreading import JOB, RunStore, open_work
 from runtime.bundle.opening import Bundle
+from runtime.cluster.arrays import run_shards
 from runtime.cluster.units import ClusterError
 from runtime.run.command_line import MINI
 
@@ -43,8 +44,8 @@ def test_shards_merged_are_the_whole_and_another_number_goes_on(drawn, whole, tm
     for workers, kept in ((3, 3), (2, 2)):
         given = arguments(drawn, tmp_path / "out", "--on", "slurm", "--workers", workers)
         options = command.run_parser().parse_args(given)
-        made = run_shards(options, given, run_all)
-        assert len(made.results) == len(whole.splitlines())
+        run_shards(options, given, JOB, run_all)
+        assert len(read_run(tmp_path / "out").results) == len(whole.splitlines())
         assert len(list((tmp_path / "out" / "shards").glob(f"*-of-{workers}"))) == kept
     assert merged(tmp_path / "sorted", tmp_path / "out") == whole
     again = tmp_path / "out" / "shards" / "1-of-2" / "results.jsonl"

@@ -1,9 +1,11 @@
 """Tensors that stay where they are computed: the same numbers, the same memory, no copies."""
 
+import time
+
 import numpy as np
 import pytest
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle.opening import Bundle
 from runtime.engines.cuda import CudaEngine, GraphRules
 from runtime.engines.engine import OnnxEngine, onnxruntime_module
@@ -54,6 +56,17 @@ def test_embeddings_residuals_and_scene_stay_on_the_device(resident_models):
     kept = [visual, residuals, features, *scene.outputs.values()]
     assert all(isinstance(tensor, DeviceTensor) for tensor in kept)
     assert visual.shape == (grid[0] * grid[1], 64)
+
+
+def test_between_two_runs_an_engine_leaves_the_processor_to_others(tiny_folder):
+    models = Models(Bundle.open(tiny_folder), lambda path: OnnxEngine(path, 4))
+    frames, pause, spent = frames_of(models, 2), 0.005, 0.0
+    for _ in range(40):
+        models.visual(frames)
+        before = time.process_time()
+        time.sleep(pause)
+        spent += time.process_time() - before
+    assert spent < 0.2 * 40 * pause
 
 
 def test_the_cpu_engine_hands_out_host_arrays(tiny_models):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from failing_gpu import NarrowDecoder, narrow, on_that_gpu, overflowing, raising
 
-from runtime.bundle import manifest as names
+from runtime.bundle import names
 from runtime.bundle import vectors as kept
 from runtime.bundle.opening import Bundle, write_manifest
 from runtime.bundle.vectors import read_vectors
@@ -153,46 +154,6 @@ def test_a_second_context_that_a_run_fills_wrong_is_found(tiny_folder, tmp_path,
     assert holding == {kept.PREFILL, kept.DECODE} | ({kept.BESIDE} if wrong is None else set())
 
 
-class Failing:
-    """An engine of the CPU under the name of another, whose outputs are spoilt."""
-
-    def __init__(self, path, graph, webgpu, wrong=(), how=None):
-        self._engine = OnnxEngine(path, threads=1)
-        self.name = "a GPU of tests"
-        self._how = how if graph in wrong else None
-        self.buffer = self._engine.buffer
-
-    def run(self, inputs, into=None, keep=()):
-        outputs = self._engine.run(inputs, into, keep)
-        if self._how is None:
-            return outputs
-        return {name: self._how(output) for name, output in outputs.items()}
-
-
-def overflowing(values):
-    """As products in float16 that are larger than it can hold."""
-    with np.errstate(over="ignore"):
-        return (values * 60000).astype(np.float16).astype(np.float32)
-
-
-def narrow(values):
-    """As where the device computes in 16 bits what should have 32."""
-    return values.astype(np.float16).astype(np.float32) * np.float32(1.001)
-
-
-def raising(values):
-    raise EngineError("WebGPU can't run it: device lost")
-
-
-def on_that_gpu(monkeypatch, wrong=(), how=None, loads=True):
-    def load(path, graph, webgpu):
-        if not loads:
-            raise EngineError("WebGPU can't load it: no kernel")
-        return Failing(path, graph, webgpu, wrong, how)
-
-    monkeypatch.setattr(engine_choice, "WebGpuEngine", load)
-
-
 def test_a_gpu_that_computes_right_is_taken(mini, verdicts, monkeypatch):
     on_that_gpu(monkeypatch)
     opened = open_models("auto", mini, SOME_GPU, verdicts=verdicts)
@@ -221,21 +182,6 @@ def test_a_gpu_that_fails_is_passed_over_with_the_reason(mini, verdicts, monkeyp
     assert "\n" not in opened.choice.line
     with pytest.raises(EngineError, match=told.replace("(", r"\(")):
         open_models("webgpu", mini, SOME_GPU, verdicts=verdicts)
-
-
-class NarrowDecoder(Failing):
-    """Its attention is right as long as there are no more than so many rows."""
-
-    most = 0
-
-    def __init__(self, path, graph, webgpu):
-        super().__init__(path, graph, webgpu, ("decoder",), lambda values: values + 0.1)
-        self._wrong = self._how
-
-    def run(self, inputs, into=None, keep=()):
-        rows = inputs[names.EMBEDDINGS].shape[1] if names.EMBEDDINGS in inputs else 0
-        self._how = self._wrong if rows > self.most else None
-        return super().run(inputs, into, keep)
 
 
 @pytest.mark.parametrize(

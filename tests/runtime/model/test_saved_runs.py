@@ -10,7 +10,7 @@ from devices.samples import Fixation
 from export.graphs.narrowing import cpu_engine
 from runtime.answers.questions import Question
 from runtime.answers.watcher import Watcher
-from runtime.bundle.manifest import DECODER
+from runtime.bundle.names import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.errors import QuestionError
 from runtime.model.models import Models

@@ -9,6 +9,7 @@ from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from devices.device import Delivery
 from runtime.answers.alerts import AlertRule, StandingAlert
+from runtime.answers.heard import Heard, Said
 from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Scene
@@ -99,6 +100,58 @@ def test_a_question_goes_before_a_fixation_that_is_confirmed_at_its_moment():
     work = captured([DueQuestion(CHOICE, glance.moment)])
     both = [type(each) for each in work if each.moment == glance.moment]
     assert both == [QuestionWork, GlanceWork]
+
+
+class Speech:
+    """Lasts for one delivery, in which nothing beyond `decided` is; with the next one it is over,
+    and what was `said` is known."""
+
+    is_idle = False
+
+    def __init__(self, decided, *said):
+        self.decided, self.said, self.deliveries = decided, list(said), 0
+
+    def hear(self, delivery, now):
+        self.deliveries += 1
+        return self.said if self.deliveries == 2 else []
+
+    def decided_until(self, now):
+        return self.decided if self.deliveries == 1 else now
+
+
+def asked_while_somebody_speaks(speech, *typed):
+    """The questions that come of 1.5 s of a stream whose steps fall every second, from START on."""
+    gaze = GazeTimeline(VelocityRule(160, 120), 0.1, 0.25)
+    planner = StepPlanner(FrameTimeline(84, 112, 2.0), gaze, 2.0)
+    due = [DueQuestion(CHOICE, moment) for moment in typed]
+    capture = Capture(planner, due, glances=False, ears=speech)
+    samples = sorted(stream(3), key=lambda sample: sample.captured_at)
+    told = []
+    for now in (START + 1500 * MS, START + 2500 * MS):
+        before = tuple(s for s in samples if s.captured_at <= now and s not in told)
+        told += before
+        work = capture.take_in(Delivery(before, now, now), now)
+        yield [each for each in work if isinstance(each, QuestionWork)]
+
+
+def test_what_is_typed_while_somebody_speaks_is_answered_at_once():
+    said = Said(Heard("what is it", START, START + 1300 * MS), CHOICE)
+    speech = Speech(START + 1200 * MS, said)
+    first, second = asked_while_somebody_speaks(speech, START + 1400 * MS)
+    assert [each.moment for each in first] == [START + 1400 * MS]
+    alone = next(asked_while_somebody_speaks(Speech(START + 9 * SECOND), START + 1400 * MS))
+    assert first[0].tail.pair.key == alone[0].tail.pair.key
+    assert first[0].tail.gaze == alone[0].tail.gaze
+    # What was said before it, and understood later, is asked at its own moment.
+    assert [each.moment for each in second] == [START + 1300 * MS]
+    assert second[0].heard.text == "what is it"
+
+
+def test_what_is_typed_waits_for_speech_where_a_step_falls_in_between():
+    speech = Speech(START + 900 * MS)
+    first, second = asked_while_somebody_speaks(speech, START + 1400 * MS)
+    assert first == []
+    assert [each.moment for each in second] == [START + 1400 * MS]
 
 
 def test_the_video_encoder_sees_the_older_frame_and_then_the_newer_one(tiny_models):

@@ -13,7 +13,7 @@ from hostile_phone import sequence_parameters
 from devices.bounds import fault
 from devices.clock import SimulatedClock
 from devices.core import messages
-from devices.core.connection import unpacked
+from devices.core.connection import dictionary
 from devices.emulator.broadcast import fragments
 from devices.emulator.faults import FaultPlan
 from devices.emulator.phone import Phone, Ports, Settings
@@ -124,7 +124,7 @@ def read_calibration(data):
 
 
 def read_core(data):
-    message = unpacked(data)
+    message = dictionary(data)
     at = messages.PupilClock(NOW).date(messages.pupil_seconds(message), NOW)
     if at is None:
         raise messages.BadMessage("undated")
@@ -133,8 +133,8 @@ def read_core(data):
 
 
 def read_core_frame(data):
-    dictionary, _, pixels = data.partition(b"\0\0pixels")
-    found = messages.pixels(unpacked(dictionary), pixels)
+    said, _, pixels = data.partition(b"\0\0pixels")
+    found = messages.pixels(dictionary(said), pixels)
     assert found.dtype == np.uint8 and found.shape[2] == 3
 
 

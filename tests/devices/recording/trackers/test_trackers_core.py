@@ -5,11 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn_recording import decode_each, draw_neon
-from drawn_trackers import CORE_START, core_times, draw_core, draw_core_export
+from drawn_trackers import CORE_START, core_times, draw_core, draw_core_export, write_pldata
+from hostile_input import peak
 
 from devices.device import DeviceError
 from devices.recording.formats import describe
 from devices.recording.playback import RecordingDevice
+from devices.recording.tally import Tally
+from devices.recording.trackers.pldata import read_data
 from devices.recording.video import VideoCursor
 from devices.samples import Fixation, GazeSample
 
@@ -147,6 +150,19 @@ def test_what_is_missing_is_said(tmp_path, missing, line):
     (tmp_path / "rec" / missing).unlink()
     with pytest.raises(DeviceError, match=line):
         describe(tmp_path / "rec")
+
+
+def test_records_that_claim_to_be_long_take_no_room(tmp_path):
+    write_pldata(tmp_path, "gaze", [{"timestamp": 1.0}])
+    file = tmp_path / "gaze.pldata"
+    file.write_bytes(file.read_bytes() + b"\xdc\x40\x00" * 9000)
+    tally = Tally(file)
+
+    def read(_):
+        return len(read_data(file, "gaze", tally)) == 1
+
+    assert read(b"")
+    assert peak(read, b"") < 1 << 18
 
 
 def test_a_recording_of_an_old_capture_says_what_to_do(tmp_path):

@@ -220,4 +220,6 @@ def test_what_can_not_be_asked_is_said(page, keys):
 def test_a_frame_is_on_the_page_soon_after_it_was_captured(page):
     page.browser.set_script_timeout(60)
     ages = page.browser.execute_async_script(AGES)
-    assert sorted(ages)[int(0.95 * len(ages))] <= allowed(MOST_AGE), sorted(ages)
+    oldest = sorted(ages)[int(0.95 * len(ages))]
+    print(f"95 of 100 frames are on the page within {oldest:.0f} ms")
+    assert oldest <= allowed(MOST_AGE), sorted(ages)

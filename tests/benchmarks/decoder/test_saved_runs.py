@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.saved_runs import BOTH, TAIL, TEXT, Rig, parse_arguments
+from benchmarks.decoder.saved_runs import BOTH, TAIL, TEXT, Rig, parse_arguments
 from export.random.shapes import SHAPES
 
 

@@ -19,7 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.instruments.conditions import Conditions, input_hash
-from benchmarks.instruments.decoders import THREADS, DrawnWeights, decoder_shape, injected_layers
+from benchmarks.instruments.decoders.workload import (
+    THREADS,
+    DrawnWeights,
+    decoder_shape,
+    injected_layers,
+)
 from benchmarks.instruments.result import Result, Sheet, Value, add_outputs, publish
 from devices import numbers
 from devices.parser import Parser, complain
@@ -28,7 +33,8 @@ from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import graph_spec
 from export.graphs.quantization import Linears, linears
 from export.random.shapes import SHAPES
-from runtime.bundle.manifest import DECODER, Accumulation, Manifest, QuantizationKind
+from runtime.bundle.manifest import Accumulation, Manifest, QuantizationKind
+from runtime.bundle.names import DECODER
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine
 from runtime.errors import RuntimeFault

@@ -1,0 +1,1 @@
+"""The page of results in five lines and a chart."""

@@ -1,0 +1,1 @@
+"""Messages of MessagePack, whose lengths are not believed."""
