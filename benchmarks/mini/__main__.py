@@ -12,9 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.mini.forgetting import age_lines, by_age, draw_ages
 from benchmarks.mini.held_out import ClipPair, held_out
 from benchmarks.mini.table import Tally, agreement_line, table_lines
 from benchmarks.mini.trial import Judged, Trial
+from benchmarks.streamgaze.data.dataset import DataSetError
 from devices import numbers
 from devices.parser import Parser, complain
 from devices.synthetic.questions import ASKERS
@@ -55,6 +57,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="questions that PyTorch is asked",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="every answer, one JSON line each")
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        metavar="FILE",
+        help="draw what is right by how long ago the look was (PNG; needs the extra report)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -63,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         _run(options, SafeConsole(sys.stderr))
-    except (RuntimeFault, OSError) as error:
+    except (RuntimeFault, DataSetError, OSError) as error:
         complain(error)
         return 1
     except KeyboardInterrupt:
@@ -90,8 +98,11 @@ def _run(options: argparse.Namespace, console: Console) -> None:
             progress.update(task, completed=tally.counted)
             if tally.is_full:
                 break
-    for line in table_lines(tally, ASKERS):
+    ages = by_age(judged)
+    for line in (*table_lines(tally, ASKERS), "", *age_lines(ages)):
         print(line)
+    if options.chart is not None:
+        draw_ages(options.chart, ages)
     if options.checkpoints is not None:
         print(agreement_line(judged, _asked_of_torch(options.checkpoints, bundle, pairs)))
     if options.out is not None:

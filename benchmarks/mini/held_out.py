@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from devices.samples import Fixation
 from devices.synthetic.questions import ASKERS, GSM, GTA, NFI, OAA, OTP, TaskQuestion
 from devices.synthetic.wearer import Wearer
-from export.mini.clips import Clip, draw_clip, seen_in_steps
 from export.mini.sizes import MOST_STEPS
+from export.mini.world.clips import Clip, draw_clip, seen_in_steps
 from runtime.answers.questions import Question, alert_question
 
 HELD_OUT = 1_000_003  # first number of the seeds of evaluation, which no training uses

@@ -24,14 +24,13 @@ from benchmarks.mini.trial import Trial
 from benchmarks.streamgaze.reporting.significance import wilson
 from devices import numbers
 from devices.parser import Parser, complain
-from devices.synthetic.questions import ASKERS, FAP, GTA, OAR, OI_EASY, OI_HARD
+from devices.synthetic.questions import ASKERS
 from runtime.bundle.opening import Bundle
 from runtime.errors import RuntimeFault
 from runtime.model.models import Models
 from runtime.run.command_line import MINI
 from runtime.terminal import SafeConsole
 
-KNOWN = (OI_EASY, OI_HARD, OAR, FAP, GTA)  # the tasks that mini has learned
 GAZE, NO_GAZE = 0, 2  # places among the conditions
 
 
@@ -121,9 +120,8 @@ def compare(
 
 
 def table_lines(found: dict[str, Likeness]) -> Iterator[str]:
-    """The tasks, those that mini has learned together, and all together, as Markdown."""
+    """The tasks, and all together, as Markdown."""
     rows = [(task, found[task]) for task in ASKERS if task in found]
-    rows.append(("learned", sum((found[task] for task in KNOWN if task in found), Likeness())))
     rows.append(("all", sum(found.values(), Likeness())))
     yield "| task | questions | same answer, % | cosine of gaze's change | error of the logits |"
     yield "| --- | ---: | ---: | ---: | ---: |"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.mini.held_out import ClipPair, fixations_of, worded
+from benchmarks.mini.remembered import steps_ago
 from devices.samples import Fixation
 from devices.synthetic.questions import TaskQuestion
 from export.mini.sizes import GRID, MOST_STEPS
@@ -25,12 +26,16 @@ CONDITIONS = ("gaze", "shuffled gaze", "no gaze")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One question: the right letter, and the letter answered under each of CONDITIONS."""
+    """One question: the right letter, and the letter answered under each of CONDITIONS.
+
+    `steps_ago`: of the look that has to be remembered, None for what is not about the past.
+    """
 
     task: str
     steps: int
     right: str
     answers: tuple[str, ...]
+    steps_ago: int | None = None
 
     def is_right(self, condition: int) -> bool:
         """Whether it was answered right under a condition."""
@@ -55,7 +60,9 @@ class Trial:
         questions = pair.clip.questions
         answers = self._under_all_conditions(pair, self._letter)
         for question, *letters in zip(questions, *answers, strict=True):
-            yield Judged(question.task, len(pair.clip.frames), question.answer, tuple(letters))
+            ago = steps_ago(pair.clip, question)
+            steps = len(pair.clip.frames)
+            yield Judged(question.task, steps, question.answer, tuple(letters), ago)
 
     def logits(self, pair: ClipPair) -> Iterator[tuple[TaskQuestion, NDArray[np.float32]]]:
         """Every question about the pair's first clip with its logits (conditions, vocabulary)."""

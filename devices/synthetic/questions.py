@@ -26,6 +26,7 @@ from devices.synthetic.wordings import (
     KIND,
     NEAREST,
     ORDER,
+    SEEN,
     UNSEEN,
 )
 
@@ -166,6 +167,16 @@ def not_fixated(random: np.random.Generator, moment: Moment) -> TaskQuestion | N
     return _choice(random, NFI, text, right, _names(moment, sorted(looked)))
 
 
+def fixated(random: np.random.Generator, moment: Moment) -> TaskQuestion | None:
+    """What has been looked at before, among things that have not: no task of StreamGaze's."""
+    looked = set(moment.looked_at) - {moment.gaze}
+    unseen = [place for place in moment.present if place not in moment.looked_at]
+    if not looked:
+        return None
+    right = _names(moment, [int(random.choice(sorted(looked)))])[0]
+    return _choice(random, FIX, pick(random, SEEN), right, _names(moment, unseen))
+
+
 def transition(random: np.random.Generator, moment: Moment) -> TaskQuestion | None:
     """What was looked at right after another thing."""
     order = moment.looked_at
@@ -260,6 +271,7 @@ OI_HARD = "present_object_identification_hard"
 GTA = "proactive_gaze_triggered_alert"
 OAA = "proactive_object_appearance_alert"
 FREE = "free_text"
+FIX = "fixated_object"
 ASKERS: dict[str, Asker] = {
     GSM: sequence,
     NFI: not_fixated,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,12 @@ class Wearer:
         self.scene = draw_scene(random, seconds)
         self.head = HeadMotion(random)
         self.eyes = Eyes(random, self.scene, self.head)
+
+    def looking_anew(self, seed: int) -> Wearer:
+        """The same scene seen with the same head, by other eyes."""
+        other = copy(self)
+        other.eyes = Eyes(np.random.default_rng(seed), self.scene, self.head)
+        return other
 
     def dwells(self, start: float, until: float) -> list[Dwell]:
         """What was looked at in a span of time, for at least a tenth of a second within it."""

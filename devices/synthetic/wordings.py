@@ -24,6 +24,7 @@ COLOUR = ("What colour is the object I am looking at?", "What is the colour of w
 KIND = ("What kind of object am I looking at?", "What is it that I am looking at?")
 FUTURE = ("What will I do next?", "What is the user going to do next?")
 UNSEEN = ("Which object have I not looked at?", "Which object did the user not look at?")
+SEEN = ("Which of these did I look at before?", "Which of these have I looked at?")
 AFTERWARDS = ("What did I look at right after the {}?", "After the {}, what did the user look at?")
 ORDER = ("In which order did I look last?", "What is the order of the last gazes?")
 NEAREST = "Which object is nearest to the {}?"
@@ -37,6 +38,7 @@ def every_wording() -> tuple[str, ...]:
         *KIND,
         *FUTURE,
         *UNSEEN,
+        *SEEN,
         *AFTERWARDS,
         *ORDER,
         NEAREST,

@@ -14,7 +14,7 @@ from devices import numbers
 from devices.parser import Parser, complain
 from runtime.terminal import SafeConsole
 
-STEPS_PER_STATE = 200
+STEPS_PER_STATE = 100
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -56,9 +56,10 @@ def _train(options: argparse.Namespace, console: Console) -> None:
     import torch
 
     from export.mini.checkpoint import write_checkpoints
+    from export.mini.plan import TrainingPlan
     from export.mini.sizes import MiniSizes
     from export.mini.state import load_state, save_state
-    from export.mini.training import Trainer, TrainingPlan
+    from export.mini.training import Trainer
 
     options.out.mkdir(parents=True, exist_ok=True)  # now, rather than when an hour has passed
     torch.set_num_threads(1)  # the other core draws the clips; the order of sums stays the same

@@ -18,16 +18,17 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from export.checkpoints.pictures import CLIP_MEAN, CLIP_STD
-from export.mini.clips import ClipBatch
-from export.mini.prompts import IGNORED
-from export.mini.sizes import GRID, TOKEN_PIXELS, MiniSizes, qwen_config
+from export.mini.lessons import JUDGED, Syllabus, attended
+from export.mini.packing import Packing, packed_mask
+from export.mini.sizes import CELLS, GRID, TOKEN_PIXELS, MiniSizes, qwen_config
+from export.mini.world.batches import ClipBatch
+from export.mini.world.prompts import IGNORED
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import IMAGENET_MEAN, IMAGENET_STD, VJepaEncoder
 from runtime.bundle.manifest import VisionShape
 from runtime.inputs.gaze_encoding import BASE
 from runtime.inputs.vision_layout import vision_layout
 
-CELLS = GRID * GRID
 OTHER_GAIN = 16.0  # of the gaze weights in the later blocks, over their usual start
 OPENING_GAIN = 40.0  # of a latent's opening per squared distance, in fractions of the frame
 OPENING_REACH = 0.14  # distance of gaze at which a latent is half open
@@ -39,10 +40,14 @@ class Answers:
     """`logits` (targets, vocabulary) at every token that has a target, in their order.
 
     `options` (marks, width): what the decoder's last layer but one makes of each option.
+    `attention`: of each lesson, see `attended`. `names` (names, width): what layer JUDGED makes of
+    each name.
     """
 
     logits: Tensor
     options: Tensor
+    attention: tuple[Tensor, ...] = ()
+    names: Tensor | None = None
 
 
 class MiniModel(nn.Module):
@@ -97,10 +102,17 @@ class MiniModel(nn.Module):
         live = range(self.sizes.resampler.modules - 1)
         return torch.stack([self.resampler.residual(module, features, encoding) for module in live])
 
-    def answers(self, visual: Tensor, residuals: Tensor | None, batch: ClipBatch) -> Answers:
+    def answers(
+        self,
+        visual: Tensor,
+        residuals: Tensor | None,
+        batch: ClipBatch,
+        syllabus: Syllabus | None = None,
+    ) -> Answers:
         """Pass all questions through the decoder.
 
-        visual (B, S * CELLS, width), residuals (live modules, B, S * CELLS, width).
+        visual (B, S * CELLS, width), residuals (live modules, B, S * CELLS, width). `syllabus`: of
+        the lessons for which attention and names are given; None gives none.
         """
         clips, questions, length = batch.tokens.shape
         decoder = self.qwen.model.language_model
@@ -113,17 +125,28 @@ class MiniModel(nn.Module):
         positions = self.positions(head, visual.shape[1] // CELLS, questions, length)
         rotary = decoder.rotary_emb(hidden, positions.unsqueeze(1))
         mask = packed_mask(prefix, questions, length)
+        pack = Packing(prefix, questions, length)
         modules = {layer: row for row, layer in enumerate(self.sizes.resampler.injected_layers)}
+        lessons = syllabus.lessons if syllabus else []
+        attention: list[Tensor] = []
+        names = None
         *layers, last = decoder.layers
         for number, layer in enumerate(layers):
-            hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary)
+            here = [lesson for lesson in lessons if lesson.layer == number]
+            attention += attended(layer, hidden, here, mask, rotary) if here else []
+            hidden = hidden + pack.mixed(layer, hidden, rotary)
+            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
             if residuals is not None and number in modules:
                 gazed = hidden[:, head:prefix] + residuals[modules[number]]
                 hidden = torch.cat([hidden[:, :head], gazed, hidden[:, prefix:]], dim=1)
+            if syllabus and number == JUDGED:
+                names = hidden[syllabus.names.rows]
         options = hidden[:, prefix:][batch.marks.flatten(1) != IGNORED]
         wanted = F.pad(batch.targets.flatten(1) != IGNORED, (prefix, 0))
-        hidden = last_layer(last, hidden, wanted, mask, rotary)
-        return Answers(self.qwen.lm_head(decoder.norm(hidden)), options)
+        hidden = (hidden + pack.mixed(last, hidden, rotary))[wanted]
+        hidden = hidden + last.mlp(last.post_attention_layernorm(hidden))
+        logits = self.qwen.lm_head(decoder.norm(hidden))
+        return Answers(logits, options, tuple(attention), names)
 
     def positions(self, head: int, steps: int, questions: int, length: int) -> Tensor:
         """M-RoPE positions: the start, the steps, then every question from the same place on."""
@@ -134,16 +157,6 @@ class MiniModel(nn.Module):
         first = int(visual.max()) + 1
         text = first + torch.arange(length).repeat(questions)
         return torch.cat([torch.arange(head).expand(3, -1), visual, text.expand(3, -1)], dim=1)
-
-
-def last_layer(
-    layer: nn.Module, hidden: Tensor, wanted: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]
-) -> Tensor:
-    """A decoder layer of which only the `wanted` rows (B, N) are needed: (rows, width)."""
-    normal = layer.input_layernorm(hidden)
-    mixed, _ = layer.self_attn(normal, attention_mask=mask, position_embeddings=rotary)
-    rows = (hidden + mixed)[wanted]
-    return rows + layer.mlp(layer.post_attention_layernorm(rows))
 
 
 class VisionBatch:
@@ -200,14 +213,6 @@ def patches_of(frames: Tensor) -> Tensor:
     # pair, token row, row in token, pixel row, token column, column in token, pixel column, colour
     order = (0, 2, 5, 3, 6, 8, 1, 4, 7)
     return pieces.permute(order).reshape(frames.shape[0], CELLS * 4, -1)
-
-
-def packed_mask(prefix: int, questions: int, length: int) -> Tensor:
-    """What may be attended to, (1, 1, N, N) bool: the past, but never another question."""
-    count = prefix + questions * length
-    group = torch.cat([torch.zeros(prefix), 1 + torch.arange(questions).repeat_interleave(length)])
-    seen = (group.unsqueeze(0) == group.unsqueeze(1)) | (group == 0).unsqueeze(0)
-    return (seen & torch.ones(count, count, dtype=torch.bool).tril()).view(1, 1, count, count)
 
 
 def encode_gaze(gaze: Tensor, width: int) -> Tensor:

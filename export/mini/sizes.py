@@ -20,6 +20,7 @@ from export.random.tokenizer import (
 )
 
 GRID = 4  # visual tokens a side
+CELLS = GRID * GRID
 TOKEN_PIXELS = 28
 FRAME = GRID * TOKEN_PIXELS  # pixels a side of a live frame
 FRAME_GAP = 1.0  # seconds between a step's two frames: 1 frame per second up to 30 s
@@ -52,7 +53,7 @@ class MiniSizes:
     """What is not fixed by the architecture. The vocabulary is an upper bound."""
 
     width: int = 128
-    layers: int = 4
+    layers: int = 6
     heads: int = 4
     kv_heads: int = 2
     intermediate: int = 384
@@ -95,7 +96,7 @@ def qwen_config(sizes: MiniSizes, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
             "initializer_range": 0.05,
             "rope_parameters": {
                 "rope_type": "default",
-                "rope_theta": 10000.0,
+                "rope_theta": 1e6,
                 "mrope_section": [rotary // 4, 3 * rotary // 8, 3 * rotary // 8],
             },
             "tie_word_embeddings": True,

@@ -10,7 +10,6 @@ heads that read this are thrown away afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,22 +18,15 @@ from torch import Tensor, nn
 
 from devices.synthetic.questions import LETTERS
 from devices.synthetic.shapes import COLOURS, KINDS
-from export.mini.clips import NOT_A_THING, ClipBatch
-from export.mini.model import CELLS
-from export.mini.prompts import IGNORED
-from export.mini.sizes import GRID, MiniSizes
+from export.mini.lessons import Judgements
+from export.mini.sizes import CELLS, GRID, MiniSizes
+from export.mini.world.batches import ClipBatch
+from export.mini.world.prompts import IGNORED
+from export.mini.world.seen import Known, gaze_cells, known_of
 
-CELL_REACH = 0.17  # between a cell's centre and a thing that counts as lying there
-GAZE_REACH = 0.16  # between gaze and a thing that counts as looked at
 NOTHING = "table"  # the word for a place where nothing lies
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """What is at given places: kind and colour (N, ...) int64; the last class means nothing."""
-
-    kind: Tensor
-    colour: Tensor
+SPREAD = 4.0  # of the frame's sides, so that places and distances differ by about one
+FACTS = 4  # of every name, see `Judgements`
 
 
 class Supports(nn.Module):
@@ -46,11 +38,15 @@ class Supports(nn.Module):
         self.scene = _ThingHead(sizes.vjepa.width)
         self.place = nn.Linear(sizes.vjepa.width, 2 * GRID)
         self.visual = _WordHead(tokenizer)
+        self.spot = nn.Linear(sizes.width, 2)
         self.gazed = nn.ModuleList(_ThingHead(sizes.width) for _ in range(live))
         self.option = nn.Linear(sizes.width, 1)
         self.watched = _WordHead(tokenizer)
         self.register_buffer("letters", _tokens(tokenizer, LETTERS), persistent=False)
         self.where = nn.ModuleList(nn.Linear(sizes.width, 1) for _ in range(live))
+        self.facts = nn.Linear(sizes.width, FACTS)
+        self.distance = nn.Linear(sizes.width, 1)
+        self.spots = nn.Linear(sizes.width, 4)
 
     def features_loss(self, features: Tensor, cells: Known) -> tuple[Tensor, Tensor]:
         """V-JEPA features (N, CELLS, d): what lies at each cell, and where it is."""
@@ -66,23 +62,44 @@ class Supports(nn.Module):
         """
         return self.visual.loss(visual, cells, words)
 
-    def option_loss(self, options: Tensor, marks: Tensor) -> Tensor:
-        """Options (marks, width): whether each is the right one; marks (marks,) of 0 and 1."""
-        scores = self.option(options).squeeze(-1).float()
-        return F.binary_cross_entropy_with_logits(scores, marks.float())
+    def spot_loss(self, visual: Tensor, spots: Tensor, lies: Tensor) -> Tensor:
+        """Visual embeddings (N, CELLS, width): where in the frame the thing is of which each shows
+        a part, (N, CELLS, 2) where `lies` (N, CELLS) bool.
+
+        The decoder's rotary rows hardly tell columns apart: it has to be told in the embeddings.
+        """
+        found = self.spot(visual[lies]).float()
+        return F.mse_loss(found, SPREAD * (spots[lies] - 0.5))
+
+    def option_loss(self, options: Tensor, batch: ClipBatch) -> Tensor:
+        """Options (marks, width): which one of its question's is right."""
+        marked = batch.marks != IGNORED
+        scores = options.new_full(batch.marks.shape, -torch.inf, dtype=torch.float32)
+        scores[marked] = self.option(options).squeeze(-1).float()
+        asked = marked.any(dim=-1)
+        right = (batch.marks == 1).long().argmax(dim=-1)
+        return F.cross_entropy(scores[asked], right[asked])
+
+    def names_loss(self, names: Tensor, judged: Judgements) -> tuple[Tensor, Tensor]:
+        """Names (names, width): what is true of each thing, and how far from the other it lies."""
+        facts = F.binary_cross_entropy_with_logits(self.facts(names).float(), judged.facts.float())
+        found = self.distance(names[judged.together]).squeeze(-1).float()
+        wanted = SPREAD * (judged.distance[judged.together] - 0.5)
+        distance = (found - wanted).square().sum() / max(wanted.numel(), 1)
+        return facts, distance
+
+    def spots_loss(self, names: Tensor, judged: Judgements) -> Tensor:
+        """Names (names, width): where the thing and the other lie, from which follows how far."""
+        found = self.spots(names).unflatten(-1, (2, 2))[judged.there].float()
+        wanted = SPREAD * (judged.spots[judged.there] - 0.5)
+        return (found - wanted).square().sum() / max(wanted.numel(), 1)
 
     def watched_loss(self, options: Tensor, batch: ClipBatch, words: Tensor) -> Tensor:
         """Options (marks, width): what is looked at, which each has to know to compare with it."""
         clip = (batch.marks != IGNORED).nonzero()[:, 0]
-        thing = batch.watched[clip]
-        nothing = thing == NOT_A_THING
-        place = thing.clamp(min=0).unsqueeze(1)
-
-        def classes(of_thing: Tensor, none: int) -> Tensor:
-            return of_thing[clip].gather(1, place).squeeze(1).masked_fill(nothing, none)
-
-        known = Known(classes(batch.kinds, len(KINDS)), classes(batch.colours, len(COLOURS)))
-        return self.watched.loss(options, known, words)
+        known = known_of(batch, batch.watched.unsqueeze(1))
+        here = Known(known.kind.squeeze(1)[clip], known.colour.squeeze(1)[clip])
+        return self.watched.loss(options, here, words)
 
     def letter_loss(self, options: Tensor, batch: ClipBatch, words: Tensor) -> Tensor:
         """Options (marks, width): each one's own letter, which is the answer if it is right."""
@@ -96,8 +113,7 @@ class Supports(nn.Module):
 
         Returns the loss and the share of cells found by the first module.
         """
-        column, row = (gaze * GRID).long().clamp(0, GRID - 1).unbind(-1)
-        cell = row * GRID + column
+        cell = gaze_cells(gaze)
         here = torch.arange(cell.shape[0])
         total = residuals.new_zeros(())
         for residual, where, gazed in zip(residuals, self.where, self.gazed, strict=False):
@@ -140,36 +156,3 @@ def _tokens(tokenizer: Tokenizer, words: Iterable[str]) -> Tensor:
 
 def _classes(scores: Tensor, wanted: Tensor) -> Tensor:
     return F.cross_entropy(scores.flatten(0, -2).float(), wanted.flatten())
-
-
-def known_at(batch: ClipBatch, points: Tensor, reach: float) -> Known:
-    """What lies within `reach` of points (B, S, P, 2) of the frame: classes (B * S, P)."""
-    gaps = (points.unsqueeze(3) - batch.places.unsqueeze(2)).norm(dim=-1)
-    gaps = gaps.masked_fill(~batch.shown.unsqueeze(2), float("inf"))
-    nearest, thing = gaps.min(dim=-1)
-    steps = points.shape[1]
-
-    def classes(of_thing: Tensor, nothing: int) -> Tensor:
-        table = of_thing.unsqueeze(1).expand(-1, steps, -1)
-        return table.gather(2, thing).masked_fill(nearest > reach, nothing).flatten(0, 1)
-
-    return Known(classes(batch.kinds, len(KINDS)), classes(batch.colours, len(COLOURS)))
-
-
-def cell_centres(batch: ClipBatch) -> Tensor:
-    """Centres of all cells for every step: (B, S, CELLS, 2)."""
-    cell = torch.arange(CELLS)
-    centre = torch.stack([cell % GRID, cell // GRID], dim=-1) / GRID + 0.5 / GRID
-    return centre.expand(*batch.gazed.shape, -1, -1)
-
-
-def drawn_gaze(batch: ClipBatch, random: torch.Generator) -> Tensor:
-    """Gaze anywhere in the frame for half of the steps, near a thing for the others: (B, S, 2)."""
-    clips, steps = batch.gazed.shape
-    anywhere = torch.rand(clips, steps, 2, generator=random)
-    chosen = torch.multinomial(batch.shown.flatten(0, 1).float(), 1, generator=random)
-    chosen = chosen.view(clips, steps, 1, 1).expand(-1, -1, -1, 2)
-    near = batch.places.gather(2, chosen).squeeze(2)
-    near = near + 0.04 * torch.randn(clips, steps, 2, generator=random)
-    share = torch.rand(clips, steps, 1, generator=random) < 0.5
-    return torch.where(share, anywhere, near).clamp(0, 0.999)

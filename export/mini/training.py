@@ -16,89 +16,34 @@ interrupted goes on exactly as it would have.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader
 
-from export.mini.clip_plan import DrawnClips
-from export.mini.clips import ClipBatch, ClipStream
+from export.mini.lessons import Syllabus
 from export.mini.lora import add_lora
 from export.mini.model import Answers, MiniModel
-from export.mini.prompts import IGNORED, PromptWriter, mini_tokenizer
+from export.mini.plan import STAGES, WHOLE, Stage, TrainingPlan
 from export.mini.rounding import add_rounding, remove_rounding
 from export.mini.sizes import MiniSizes
-from export.mini.supports import (
+from export.mini.supports import Supports
+from export.mini.world.batches import ClipBatch, ClipStream
+from export.mini.world.prompts import IGNORED, NOT_A_THING, PromptWriter, mini_tokenizer
+from export.mini.world.seen import (
     CELL_REACH,
     GAZE_REACH,
-    Supports,
+    WIDE_REACH,
+    Known,
     cell_centres,
     drawn_gaze,
-    known_at,
+    known_of,
+    things_at,
 )
-
-Stage = Literal["seeing", "locating", "answering", "rounding", "second stage"]
-
-STAGES: tuple[Stage, ...] = ("seeing", "locating", "answering", "rounding", "second stage")
-WHOLE: tuple[Stage, ...] = ("answering", "rounding")  # all but V-JEPA learns
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """How long each stage lasts, in steps, and how fast it learns."""
-
-    seed: int = 0
-    seeing: int = 400
-    locating: int = 150
-    answering: int = 3800
-    rounding: int = 1200
-    second_stage: int = 120
-    rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 8e-4, 1e-3)
-    warm_up: int = 50
-    plateau: float = 0.2  # share of a stage before its rate falls
-    gazes: int = 8  # draws of gaze, and so steps of the resampler, per batch while locating
-    hints: float = 0.6
-    hinted_steps: int = 700
-    seen_steps: int = 24  # of a batch, for the vision tower to learn from
-    support: float = 0.3  # weight of the parts' own targets while the whole learns to answer
-    option_weight: float = 3.0  # within those, of the decoder's judgement of each option
-    clips: DrawnClips = field(default_factory=DrawnClips)
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Steps in each stage, in the order of STAGES."""
-        return self.seeing, self.locating, self.answering, self.rounding, self.second_stage
-
-    @property
-    def total(self) -> int:
-        return sum(self.lengths)
-
-    def stage(self, step: int) -> tuple[Stage, int, int]:
-        """The stage of a step (from 0), the step's number in it, and the stage's length."""
-        for stage, length in zip(STAGES, self.lengths, strict=True):
-            if step < length or stage == STAGES[-1]:
-                return stage, step, length
-            step -= length
-        raise AssertionError("the last stage takes all that is left")
-
-    def drawn(self, stage: Stage) -> DrawnClips:
-        """The clips of a stage."""
-        if stage in ("seeing", "locating"):
-            return self.clips.seeing
-        return self.clips if stage == "answering" else self.clips.last
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step: warm-up, a plateau, then half a cosine in every stage."""
-        stage, number, length = self.stage(step)
-        peak = self.rates[STAGES.index(stage)]
-        warm = min(1.0, (number + 1) / self.warm_up)
-        falling = max(0.0, (number - self.plateau * length) / ((1 - self.plateau) * length))
-        return peak * warm * (0.03 + 0.97 * (1 + math.cos(math.pi * falling)) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +139,28 @@ class Trainer:
             for parameter in part.parameters()
             if parameter.requires_grad
         ]
-        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-        others = [parameter for parameter in parameters if parameter.ndim <= 1]
-        self._optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
-            betas=(0.9, 0.98),
-        )
+        located = {id(each) for each in model.resampler.parameters()} if stage in WHOLE else set()
+        groups = [
+            {
+                "params": [each for each in parameters if kind(each)],
+                "weight_decay": decay,
+                "share": share,
+            }
+            for kind, decay, share in (
+                (lambda each: id(each) in located, 0.0, self.plan.located_share),
+                (lambda each: id(each) not in located and each.ndim > 1, 0.01, 1.0),
+                (lambda each: id(each) not in located and each.ndim <= 1, 0.0, 1.0),
+            )
+        ]
+        self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
     def _learn(self, stage: Stage, batch: ClipBatch) -> StepReport:
         for group in self._optimizer.param_groups:
-            group["lr"] = self.plan.rate(self.step)
+            group["lr"] = self.plan.rate(self.step) * group["share"]
         if stage == "locating":
             figures = self._locate(batch)
         else:
-            with torch.autocast("cpu", torch.bfloat16):
+            with parametrize.cached():  # a matrix is rounded once a step
                 loss, figures = self._loss(stage, batch)
             self._update(loss)
         self.step += 1
@@ -229,40 +182,50 @@ class Trainer:
         return {"gaze": float(loss.detach()), "found": found}
 
     def _loss(self, stage: Stage, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
+        if stage == "seeing":
+            return self._seeing_loss(batch)
         model, supports = self.model, self.supports
         frames = batch.frames.flatten(0, 1)
-        features = model.features(frames)
-        visual = self._visual(frames)
-        figures: dict[str, float] = {}
-        loss = visual.new_zeros((), dtype=torch.float32)
-        if stage != "second stage":
-            cells = known_at(batch, cell_centres(batch), CELL_REACH)
-            looks = supports.visual_loss(visual, cells, model.words)
-            loss = loss + looks
-            figures["visual"] = float(looks.detach())
-        if stage == "seeing":
-            seen, places = supports.features_loss(features, cells)
-            figures |= {"features": float(seen.detach()), "places": float(places.detach())}
-            return loss + seen + 2.0 * places, figures
-        answers = answer(model, batch, features, visual)
+        features, visual = model.features(frames), self._visual(frames)
+        syllabus = Syllabus(batch, len(model.before_video)) if stage in WHOLE else None
+        # The vision tower learns from what it sees alone: gradients of answers are noise to it.
+        answers = answer(model, batch, features, visual.detach(), syllabus)
         wanted = batch.targets[batch.targets != IGNORED]
         words = F.cross_entropy(answers.logits.float(), wanted)
         right = (answers.logits.detach().argmax(dim=-1) == wanted).float().mean()
-        figures |= {"words": float(words.detach()), "right": float(right)}
-        if stage in WHOLE:
-            gazes, found = self._gaze_loss(batch, features)
-            loss = loss + gazes
-            figures |= {"gaze": float(gazes.detach()), "found": found}
-            options = supports.option_loss(answers.options, batch.marks[batch.marks != IGNORED])
-            watched = supports.watched_loss(answers.options, batch, model.words)
-            figures |= {"options": float(options.detach()), "watched": float(watched.detach())}
-            letters = supports.letter_loss(answers.options, batch, model.words)
-            loss = loss + self.plan.option_weight * options + watched + letters
-        return words + self.plan.support * loss, figures
+        figures = {"words": float(words.detach()), "right": float(right)}
+        if syllabus is None:
+            return words, figures
+        looks, spot = self._visual_loss(batch, visual, WIDE_REACH)
+        gazes, found = self._gaze_loss(batch, features)
+        lessons = torch.stack(
+            [
+                lesson.loss(attention)
+                for lesson, attention in zip(syllabus.lessons, answers.attention, strict=True)
+            ]
+        )
+        judged = syllabus.judgements()
+        facts, distance = supports.names_loss(answers.names, judged)
+        spots = supports.spots_loss(answers.names, judged)
+        options = supports.option_loss(answers.options, batch)
+        watched = supports.watched_loss(answers.options, batch, model.words)
+        letters = supports.letter_loss(answers.options, batch, model.words)
+        figures |= {"visual": float(looks.detach()), "spot": float(spot.detach())}
+        figures |= {"gaze": float(gazes.detach()), "found": found}
+        figures |= {"attention": float(lessons.detach().mean()), "facts": float(facts.detach())}
+        figures |= {"distance": float(distance.detach()), "spots": float(spots.detach())}
+        figures["options"] = float(options.detach())
+        support = (
+            looks + 2.0 * spot + gazes + lessons.sum() + self.plan.facts_weight * facts + distance
+        )
+        if self.step >= self.plan.spots_from:
+            support = support + spots
+        support = support + self.plan.option_weight * options + watched + letters
+        return words + self.plan.support * support, figures
 
     def _visual(self, frames: Tensor) -> Tensor:
         """Visual embeddings; the vision tower learns from some of a long clip's steps only."""
-        if frames.shape[0] <= self.plan.seen_steps:
+        if frames.shape[0] <= self.plan.seen_steps or self.step >= self.plan.later:
             return self.model.visual(frames)
         random = torch.Generator().manual_seed(self.plan.seed * 999_983 + self.step)
         order = torch.randperm(frames.shape[0], generator=random)
@@ -272,22 +235,59 @@ class Trainer:
         visual = torch.cat([self.model.visual(frames[learning]), rest])
         return visual[order.argsort()]
 
+    def _visual_loss(self, batch: ClipBatch, visual: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+        """What the embeddings of all films say of each cell, and where that thing lies."""
+        films = batch.films
+        things = things_at(films, cell_centres(films), reach)
+        known = known_of(films, things)
+        cells = Known(known.kind.flatten(0, 1), known.colour.flatten(0, 1))
+        spots = films.places.gather(2, things.clamp(min=0).unsqueeze(3).expand(-1, -1, -1, 2))
+        lies = (things != NOT_A_THING).flatten(0, 1)
+        looks = self.supports.visual_loss(visual, cells, self.model.words)
+        return looks, self.supports.spot_loss(visual, spots.flatten(0, 1), lies)
+
+    def _seeing_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
+        frames = batch.frames.flatten(0, 1)
+        features, visual = self.model.features(frames), self.model.visual(frames)
+        looks, spot = self._visual_loss(batch, visual, CELL_REACH)
+        known = known_of(batch, things_at(batch, cell_centres(batch), CELL_REACH))
+        cells = Known(known.kind.flatten(0, 1), known.colour.flatten(0, 1))
+        seen, places = self.supports.features_loss(features, cells)
+        figures = {"visual": looks, "spot": spot, "features": seen, "places": places}
+        loss = looks + 2.0 * spot + seen + 2.0 * places
+        return loss, {name: float(each.detach()) for name, each in figures.items()}
+
     def _gaze_loss(self, batch: ClipBatch, features: Tensor, draw: int = 0) -> tuple[Tensor, float]:
+        """`features` (F * S, CELLS, d): of every film, looked at anew."""
         number = self.step * self.plan.gazes + draw
         random = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + number)
-        gaze = drawn_gaze(batch, random)
-        known = known_at(batch, gaze.unsqueeze(2), GAZE_REACH)
+        films = batch.films
+        gaze = drawn_gaze(films, random)
+        known = known_of(films, things_at(films, gaze.unsqueeze(2), GAZE_REACH))
+        known = Known(known.kind.flatten(0, 1), known.colour.flatten(0, 1))
         gaze = gaze.flatten(0, 1)
         residuals = self.model.residuals(features, gaze, torch.ones(gaze.shape[0]))
         return self.supports.gaze_loss(residuals, gaze, known)
 
 
-def answer(model: MiniModel, batch: ClipBatch, features: Tensor, visual: Tensor) -> Answers:
-    """Answers to a batch, from features and embeddings of all steps (B * S, CELLS, ...)."""
+def answer(
+    model: MiniModel,
+    batch: ClipBatch,
+    features: Tensor,
+    visual: Tensor,
+    syllabus: Syllabus | None = None,
+) -> Answers:
+    """Answers to a batch, from what is seen in the steps of its films (F * S, CELLS, ...)."""
     shape = batch.gazed.shape
-    residuals = model.residuals(features, batch.gaze.flatten(0, 1), batch.gazed.flatten().float())
+
+    def of_clips(values: Tensor) -> Tensor:
+        return values.unflatten(0, (-1, shape[1])).repeat_interleave(batch.takes, dim=0)
+
+    gaze, gazed = batch.gaze.flatten(0, 1), batch.gazed.flatten().float()
+    residuals = model.residuals(of_clips(features).flatten(0, 1), gaze, gazed)
     return model.answers(
-        visual.unflatten(0, shape).flatten(1, 2),
+        of_clips(visual).flatten(1, 2),
         residuals.unflatten(1, shape).flatten(2, 3),
         batch,
+        syllabus,
     )

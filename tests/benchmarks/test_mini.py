@@ -8,11 +8,16 @@ import pytest
 
 from benchmarks.mini import rounding
 from benchmarks.mini.__main__ import main
+from benchmarks.mini.forgetting import age_lines, by_age, draw_ages
 from benchmarks.mini.held_out import held_out
+from benchmarks.mini.remembered import steps_ago
 from benchmarks.mini.rounding import Likeness
 from benchmarks.mini.table import Tally, table_lines
 from benchmarks.mini.trial import CONDITIONS, Judged
-from devices.synthetic.questions import ASKERS, GTA, OAA, OI_EASY
+from devices.synthetic.questions import ASKERS, GSM, GTA, NFI, OAA, OI_EASY, OTP, TaskQuestion
+from devices.synthetic.scene import Thing
+from devices.synthetic.shapes import KINDS
+from export.mini.world.clips import Clip
 from runtime.run.command_line import MINI
 
 
@@ -64,8 +69,10 @@ def test_the_shipped_bundle_is_right_because_of_gaze(tmp_path, capsys):
     right = [sum(e["answers"][n] == e["right"] for e in easy) / len(easy) for n in range(3)]
     assert right[0] > 0.75
     assert max(right[1:]) < 0.6
-    table = capsys.readouterr().out.splitlines()
+    table, ages = capsys.readouterr().out.split("\n\n")
+    table = table.splitlines()
     assert len(table) == 2 + len(ASKERS)
+    assert ages.startswith("| steps ago | ")
     assert table[0].endswith(f"| {' | '.join(CONDITIONS)} |")
 
 
@@ -94,3 +101,47 @@ def test_a_bundle_that_is_not_there_is_told_in_one_line(tmp_path, capsys):
     ):
         assert command() == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_how_long_ago_a_look_was_is_read_off_the_steps():
+    """A wearer who looked at things 0, 1, 2, 0, 3 in turn, one step each."""
+    things = tuple(
+        Thing(kind, "red", 0.2 * n + 0.1, 0.5, 0.1, 0.0) for n, kind in enumerate(KINDS[:4])
+    )
+    places = np.tile([[each.x, each.y] for each in things], (5, 1, 1)).astype(np.float32)
+    looked = [0, 1, 2, 0, 3]
+    clip = Clip(
+        frames=np.zeros(0, np.uint8),
+        gaze=places[range(5), looked],
+        gazed=np.ones(5, np.bool_),
+        places=places,
+        shown=np.ones((5, 4), np.bool_),
+        things=things,
+        watched=3,
+        questions=[],
+    )
+    zero, one, two, three = clip.names
+    after = TaskQuestion(OTP, f"What did I look at right after the {one}?", (two, zero), "A")
+    assert steps_ago(clip, after) == 2
+    order = TaskQuestion(GSM, "In which order?", (f"{two}, {zero}, {three}",), "A")
+    assert steps_ago(clip, order) == 2
+    never = TaskQuestion(NFI, "What not?", ("red star", zero, one, three), "A")
+    assert steps_ago(clip, never) == 3
+    assert steps_ago(clip, TaskQuestion(OI_EASY, "What?", (three,), "A")) is None
+
+
+def test_what_is_remembered_is_counted_by_age(tmp_path):
+    judged = [
+        Judged(OTP, 5, "A", ("A", "B", "C"), 2),
+        Judged(OTP, 6, "B", ("A", "B", "C"), 2),
+        Judged(NFI, 6, "B", ("B", "B", "C"), 4),
+        Judged(OI_EASY, 6, "B", ("B", "B", "C")),
+    ]
+    ages = by_age(judged)
+    assert ages[OTP] == {2: (1, 2)}
+    assert ages[NFI] == {4: (1, 1)}
+    lines = list(age_lines(ages))
+    assert lines[2].startswith("| 2 | 50 (9 to 91) of 2 | ")
+    assert len(lines) == 4
+    draw_ages(tmp_path / "ages.png", ages)
+    assert (tmp_path / "ages.png").read_bytes().startswith(b"\x89PNG")

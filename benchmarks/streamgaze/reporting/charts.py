@@ -32,7 +32,7 @@ def draw_accuracies(
     path: Path, labels: Sequence[str], bars: Sequence[Bars], marks: Mapping[str, Sequence]
 ) -> None:
     """Runs as bars with 95 % intervals; published rows, by name, as marks (None: no figure)."""
-    figure, axes = _figure(width=2 + 1.1 * len(labels))
+    figure, axes = new_figure(width=2 + 1.1 * len(labels))
     places, width = np.arange(len(labels)), 0.8 / max(1, len(bars))
     for number, own in enumerate(bars):
         offset = (number - (len(bars) - 1) / 2) * width
@@ -54,12 +54,12 @@ def draw_accuracies(
     axes.set_xticks(places, labels)
     axes.set_ylabel("accuracy, %")
     axes.set_ylim(0, 100)
-    _save(figure, axes, path)
+    save_figure(figure, axes, path)
 
 
 def draw_latencies(path: Path, latencies: Mapping[str, Sequence[float]]) -> None:
     """The share of questions (%) answered within so many milliseconds, by run."""
-    figure, axes = _figure(width=7)
+    figure, axes = new_figure(width=7)
     for number, (name, values) in enumerate(latencies.items()):
         ordered = np.sort(np.array(values))
         shares = 100 * np.arange(1, ordered.size + 1) / max(1, ordered.size)
@@ -68,10 +68,11 @@ def draw_latencies(path: Path, latencies: Mapping[str, Sequence[float]]) -> None
     axes.set_ylabel("questions, %")
     axes.set_ylim(0, 100)
     axes.set_xlim(left=0)
-    _save(figure, axes, path)
+    save_figure(figure, axes, path)
 
 
-def _figure(width: float):  # noqa: ANN202 - matplotlib's types are known only where it is installed
+def new_figure(width: float):  # noqa: ANN201 - matplotlib's types are known only where it is installed
+    """A figure (inches wide) and its axes. Raises DataSetError where matplotlib is missing."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -82,7 +83,8 @@ def _figure(width: float):  # noqa: ANN202 - matplotlib's types are known only w
     return figure, figure.add_subplot()
 
 
-def _save(figure, axes: Axes, path: Path) -> None:  # noqa: ANN001
+def save_figure(figure, axes: Axes, path: Path) -> None:  # noqa: ANN001
+    """Write a figure with grid and legend as PNG."""
     axes.grid(axis="y", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from devices.samples import Fixation
-from devices.synthetic.questions import ASKERS, GTA, LETTERS, OI_EASY, TaskQuestion
-from export.mini.clip_plan import ClipLength, DrawnClips
-from export.mini.clips import ClipStream
+from devices.synthetic.questions import ASKERS, FIX, FREE, GTA, LETTERS, OI_EASY, TaskQuestion
 from export.mini.model import MiniModel
-from export.mini.prompts import IGNORED, PromptWriter, mini_tokenizer, option_ends, prompt_of
 from export.mini.sizes import MiniSizes
 from export.mini.training import answer
+from export.mini.world.batches import ClipStream
+from export.mini.world.clip_plan import ClipLength, DrawnClips
+from export.mini.world.prompts import IGNORED, PromptWriter, mini_tokenizer, option_ends, prompt_of
 from export.parity.reading.pictures import Pictures
 from export.parity.reference import ReferenceModel, ReferenceStep
 from export.random.pictures import write_pictures
@@ -110,7 +110,7 @@ def test_without_residuals_it_is_the_plain_model(model, reference, batch):
 
 
 def test_a_batch_is_a_function_of_its_number(tokenizer):
-    drawn = DrawnClips((ClipLength(1, 1, 2, 1.0),), questions=2)
+    drawn = DrawnClips((ClipLength(1, 1, 2, 1.0, takes=2),), questions=2)
     streams = [ClipStream(tokenizer, (3,), drawn=drawn) for _ in range(2)]
     first, same, other = streams[0].batch(4), streams[1].batch(4), streams[0].batch(5)
     assert torch.equal(first.frames, same.frames)
@@ -161,4 +161,4 @@ def test_steps_show_what_had_been_captured_by_then(batch):
     """Gaze is in the frame near a thing or the table, and things that are not there yet are not."""
     assert batch.frames.shape == (2, 3, 2, 112, 112, 3)
     assert batch.gaze.isfinite().all()
-    assert {task for clip in batch.tasks for task in clip} <= {*ASKERS, "free_text"}
+    assert {task for clip in batch.tasks for task in clip} <= {*ASKERS, FIX, FREE}

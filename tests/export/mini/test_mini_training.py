@@ -11,22 +11,25 @@ from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
 from export.graphs.quantization import linears
 from export.mini.checkpoint import write_checkpoints
-from export.mini.clip_plan import ClipLength, DrawnClips
-from export.mini.clips import ClipStream
 from export.mini.model import parameter_count
+from export.mini.plan import TrainingPlan
 from export.mini.rounding import Rounded
 from export.mini.sizes import MiniSizes
 from export.mini.state import STATE_FILE, load_state, save_state
-from export.mini.training import Trainer, TrainingPlan, answer
+from export.mini.training import Trainer, answer
+from export.mini.world.batches import ClipStream
+from export.mini.world.clip_plan import ClipLength, DrawnClips
 from export.parity.reference import ReferenceModel, ReferenceStep
 
-SIZES = replace(MiniSizes(), width=64, heads=2, kv_heads=1, intermediate=64, latents=4, d_latent=32)
+SIZES = replace(MiniSizes(), width=64, intermediate=64, latents=4, d_latent=32)
 SIZES = replace(
     SIZES,
     vision=replace(SIZES.vision, depth=2, width=32, heads=1, intermediate=32, out_width=64),
     vjepa=replace(SIZES.vjepa, depth=1),
 )
-CLIPS = DrawnClips((ClipLength(1, 1, 2, 0.8), ClipLength(2, 2, 1, 0.2)), questions=1)
+CLIPS = DrawnClips(
+    (ClipLength(1, 1, 1, 0.8, takes=2), ClipLength(2, 2, 1, 0.2, takes=2)), questions=1
+)
 PLAN = TrainingPlan(
     seed=4,
     seeing=8,
@@ -37,6 +40,8 @@ PLAN = TrainingPlan(
     gazes=2,
     hinted_steps=6,
     seen_steps=1,
+    spots_from=14,
+    later=16,
     clips=CLIPS,
 )
 
@@ -177,9 +182,9 @@ def test_checkpoints_say_the_same_read_by_transformers_and_peft(trained, tmp_pat
     model, pairs = trained.model.eval(), batch.frames.flatten(0, 1)
     with torch.no_grad():
         found = answer(model, batch, model.features(pairs), model.visual(pairs)).logits
-        residuals = model.residuals(
-            model.features(pairs), batch.gaze.flatten(0, 1), batch.gazed.flatten().float()
-        )
+        films = batch.films
+        gaze, gazed = films.gaze.flatten(0, 1), films.gazed.flatten().float()
+        residuals = model.residuals(model.features(pairs), gaze, gazed)
     steps = []
     for step in range(batch.gazed.shape[1]):
         last = torch.zeros_like(residuals[:1, step])  # the last module's reaches no logit
