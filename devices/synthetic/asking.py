@@ -1,19 +1,23 @@
-"""Which questions a data set asks about a wearer, and at which moments.
+"""Which questions are asked about a wearer, and at which moments: by a data set, or live.
 
-Time stamps are whole seconds at which a fixation of the fixation file has lasted a while and goes
-on. The past is asked about only where the steps of a clip from the start show all of it.
+A data set's time stamps are whole seconds at which a fixation of the fixation file has lasted a
+while and goes on. The past is asked about only where the steps of a clip from the start show it.
+
+A live run makes a step every two seconds. Its first context holds all of them, a later one those of
+half a window at least. So live, a question about the past is asked where those steps show every
+look that its answer rests on, whichever context it meets.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from devices.synthetic.eyes import Dwell
+from devices.synthetic.eyes import Dwell, active_centre
 from devices.synthetic.questions import (
     ALL_NAMES,
     ASKERS,
@@ -24,8 +28,12 @@ from devices.synthetic.questions import (
     OAA,
     OTP,
     TaskQuestion,
+    fixated,
+    not_fixated,
     pick,
     presence_alert,
+    sequence,
+    transition,
 )
 from devices.synthetic.wearer import Moment, Wearer
 
@@ -36,6 +44,10 @@ FEWEST_STEPS = 3  # in which the past is asked about
 ROUNDS = 4  # of looking for an occasion at every moment
 PAST = (GSM, NFI, OTP)
 ALERTS = (GTA, OAA)
+WINDOW = 28.0  # seconds for which a live run's first context holds everything, a step to spare
+HALF = 14.0  # and for which any context does
+MINUTE = 60.0
+MIN_OPEN = 0.15  # seconds that eyes have rested where a step shows it
 Entry = dict[str, Any]
 
 
@@ -91,6 +103,38 @@ def shares(available: Sequence[int], total: int) -> list[int]:
             taken[place] += 1
         left -= min(left, len(open_ones))
     return taken
+
+
+def ask_about_the_past(
+    random: np.random.Generator, wearer: Wearer, seconds: float
+) -> TaskQuestion | None:
+    """A question about what was looked at before a moment; None where none has a sure answer."""
+    begin = 0.0 if seconds <= WINDOW else seconds - HALF
+    if not _all_shown(wearer, begin, seconds):
+        return None
+    moment = wearer.moment(seconds, begin)
+    askers = [fixated, not_fixated, sequence]
+    if begin:
+        # What only an older context holds is left out of the question.
+        older = set(wearer.moment(seconds, seconds - MINUTE).looked_at) - set(moment.looked_at)
+        moment = replace(moment, present=tuple(set(moment.present) - older))
+    else:
+        # What came after a thing may differ from one context to the next.
+        askers.append(transition)
+    asked = (askers[place](random, moment) for place in random.permutation(len(askers)))
+    return next((question for question in asked if question is not None), None)
+
+
+def _all_shown(wearer: Wearer, begin: float, seconds: float) -> bool:
+    """Whether every look since `begin` has a step, or the question itself, within it."""
+    track = wearer.eyes.track(seconds)
+    steps = np.arange(STEP_GAP * np.ceil(begin / STEP_GAP), seconds, STEP_GAP)
+    shown = [
+        wearer.eyes.dwell_at(float(step))
+        for step in (*steps, seconds)
+        if active_centre(track, float(step), MIN_OPEN, False) is not None
+    ]
+    return all(dwell in shown for dwell in wearer.dwells(begin, seconds))
 
 
 def _occasions(wearer: Wearer, seconds: int) -> Iterator[Occasion]:

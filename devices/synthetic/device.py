@@ -18,6 +18,7 @@ from devices.device import (
     StreamCounts,
 )
 from devices.samples import Blink, GazeSample, KnownQuestion, Sample, SceneFrame
+from devices.synthetic.asking import ask_about_the_past
 from devices.synthetic.eyes import FIELD_OF_VIEW, GAZE_RATE
 from devices.synthetic.questions import ASKERS, GAZE_ALERTS, OAR, OI_EASY, OI_HARD
 from devices.synthetic.table import TablePicture
@@ -38,6 +39,7 @@ class SyntheticDevice(Device):
 
     Frames are drawn when they are polled. Every `question_every` seconds, first after half of that,
     the device asks a question once the eyes rest on a thing (`KnownQuestion`); None asks none.
+    Every other question is about the past, where there is something to ask.
     """
 
     def __init__(
@@ -212,9 +214,12 @@ class _Stream:
         random = np.random.default_rng((self._seed, self._asked))
         seconds = self._settled((self._asked - 0.5) * self._every)
         moment = self._wearer.moment(seconds)
-        tasks = random.permutation(len(ASKED_TASKS))
-        asked = [ASKERS[ASKED_TASKS[task]](random, moment) for task in tasks]
-        question = next((each for each in asked if each is not None), None)
+        past = self._asked % 2 == 0
+        question = ask_about_the_past(random, self._wearer, seconds) if past else None
+        if question is None:
+            tasks = random.permutation(len(ASKED_TASKS))
+            asked = (ASKERS[ASKED_TASKS[task]](random, moment) for task in tasks)
+            question = next((each for each in asked if each is not None), None)
         if question is None:
             return self._next_question()
         at = self.start + _nanoseconds(seconds)

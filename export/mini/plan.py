@@ -23,7 +23,7 @@ class TrainingPlan:
     locating: int = 250
     answering: int = 2600
     rounding: int = 450
-    second_stage: int = 60
+    second_stage: int = 200
     rates: tuple[float, ...] = (1.5e-3, 1.5e-3, 1e-3, 4e-4, 1e-3)
     ends: tuple[float, ...] = (0.03, 0.03, 0.4, 0.03, 0.03)  # of these rates, that stages end with
     warm_up: int = 50

@@ -3,9 +3,10 @@
 1. seeing: V-JEPA and the vision tower learn from the drawn world's own targets.
 2. locating: V-JEPA is frozen from here on, as in the released model. The resampler learns to find
    gaze in the frame; each batch of frames serves several draws of gaze.
-3. answering: everything but V-JEPA learns to answer. What an option has to know (what is looked at,
-   its own letter, whether it is right) are targets of their own: without them words are learned
-   long before letters. At first many questions carry a hint in words.
+3. answering: everything but V-JEPA learns to answer, the resampler slowly. What names have to find
+   is told to heads of the decoder, see `lessons`. What a name and an option have to know (what is
+   looked at, where it lies, its own letter, whether it is right) are targets of their own: without
+   them words are learned long before letters. At first many questions carry a hint in words.
 4. rounding: the same, with the decoder's matrices rounded as an int4 bundle rounds them: a decoder
    this narrow is hurt by rounding that it never saw.
 5. second stage: LoRA on the decoder's q_proj and v_proj, all else frozen; rounded as well.

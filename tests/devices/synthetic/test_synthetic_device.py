@@ -8,8 +8,9 @@ import pytest
 from devices.clock import NANOSECONDS, SimulatedClock
 from devices.device import DeviceError
 from devices.samples import Blink, GazeSample, KnownQuestion, SceneFrame
-from devices.synthetic.device import HORIZON, SyntheticDevice
+from devices.synthetic.device import ASKED_TASKS, HORIZON, SyntheticDevice
 from devices.synthetic.eyes import GAZE_RATE
+from devices.synthetic.questions import FIX, GSM, NFI
 from devices.synthetic.wearer import Wearer
 
 START = 1_700_000_000 * NANOSECONDS
@@ -88,8 +89,44 @@ def test_questions_fall_on_time_and_know_what_is_looked_at():
     for question in asked:
         assert question.captured_at >= START + 2.5 * NANOSECONDS
         name = device.looked_at(question.captured_at)
-        right = question.options["ABCD".index(question.answer)]
-        assert right in (name, *name.split(" "))
+        if question.task in ASKED_TASKS:
+            assert right_option(question) in (name, *name.split(" "))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_questions_about_the_past_are_about_what_was_looked_at(seed):
+    device, samples = play(seed, 55.0, tick=2.0, question_every=3.0)
+    asked = [each for each in of_kind(samples, KnownQuestion) if each.task not in ASKED_TASKS]
+    assert asked
+    for question in asked:
+        looks = looks_until(device, question.captured_at)
+        right = right_option(question)
+        wrong = set(question.options) - {right}
+        if question.task == FIX:
+            assert right in looks[:-1]
+            assert not wrong & set(looks)
+        elif question.task == NFI:
+            assert right not in looks
+            assert wrong <= set(looks)
+        elif question.task == GSM:
+            assert right == ", ".join(looks[-3:])
+        else:
+            (asked_about,) = (name for name in set(looks) if name in question.text)
+            assert looks[looks.index(asked_about) + 1] == right
+
+
+def looks_until(device, moment):
+    """The names of what was looked at since the start, one after the other."""
+    looks = []
+    for at in range(START, moment + 1, NANOSECONDS // 50):
+        name = device.looked_at(at)
+        if name is not None and looks[-1:] != [name]:
+            looks.append(name)
+    return looks
+
+
+def right_option(question):
+    return question.options["ABCD".index(question.answer)]
 
 
 def test_no_questions_where_none_are_wanted():
