@@ -127,12 +127,12 @@ def test_stages_do_what_they_say(pipeline):
 
 
 def test_weights_are_those_of_the_shapes():
-    """Mini's, by hand: 4 layers of 128, 384 between; 4 heads of 32, 2 for keys; 550 words."""
+    """Mini's, by hand: 6 layers of 128, 384 between; 4 heads of 32, 2 for keys; 554 words."""
     weights = Weights.of(Bundle.open(MINI))
     layer = 128 * (4 + 2 * 2) * 32 + 128 * 128 + 3 * 128 * 384
     # Of the last layer, as of all others, every product is there.
-    assert weights.decoder == 4 * layer
-    assert weights.head == 128 * 550
+    assert weights.decoder == 6 * layer
+    assert weights.head == 128 * 554
     assert weights.blocks == 2
     assert weights.vjepa == 2 * 12 * 64**2 + 64 * 3 * 2 * 16 * 16
 
@@ -141,10 +141,10 @@ def test_operations_grow_as_attention_does():
     bundle = Bundle.open(MINI)
     weights = Weights.of(bundle)
     counts = [decoder_operations(bundle, weights, 1, past, 0) for past in (0, 10, 20)]
-    assert [after - before for before, after in pairwise(counts)] == [10 * 4 * 4 * 4 * 32] * 2
+    assert [after - before for before, after in pairwise(counts)] == [10 * 6 * 4 * 4 * 32] * 2
     whole = decoder_operations(bundle, weights, 7, 0, 1)
     apart = [decoder_operations(bundle, weights, 1, past, 0) for past in range(7)]
-    assert whole == sum(apart) + 2 * 128 * 550
+    assert whole == sum(apart) + 2 * 128 * 554
     tokens = 8 * 4 * 4
     assert vjepa_operations(bundle, weights) == 2 * tokens * weights.vjepa + 2 * 4 * tokens**2 * 64
 

@@ -62,8 +62,8 @@ def cpu_engine_path(folder, graph, scratch):
 def test_an_attention_in_float32_is_caught():
     found = unlisted(graph_of(Path(MINI), DECODER))
     assert {(each.operator, each.type) for each in found} == {("GroupQueryAttention", "float")}
-    assert len(found) == 4
-    with pytest.raises(CheckpointError, match=r"GroupQueryAttention of float .* and 3 more nodes"):
+    assert len(found) == 6
+    with pytest.raises(CheckpointError, match=r"GroupQueryAttention of float .* and 5 more nodes"):
         refuse_unlisted(DECODER, graph_of(Path(MINI), DECODER))
 
 

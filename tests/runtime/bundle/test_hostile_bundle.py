@@ -52,16 +52,16 @@ def changed(part, **fields):
         ("decoder", {"heads": 3}, "3 heads"),
         ("decoder", {"mrope_section": (4, 6, -6)}, "mrope_section"),
         ("decoder", {"rope_theta": 0.0}, "rope_theta"),
-        ("decoder", {"layers": 5}, "inputs are not those of this graph"),
+        ("decoder", {"layers": 7}, "inputs are not those of this graph"),
         ("decoder", {"width": 256}, "residuals has the shape"),
-        ("decoder", {"vocabulary": 549}, "within 0 to 548|logits has the shape"),
+        ("decoder", {"vocabulary": 553}, "within 0 to 552|logits has the shape"),
         ("vision", {"merge": 0}, "vision.merge is 0"),
         ("vision", {"window": 50}, "holds no whole tokens"),
         ("vision", {"window": 112}, "window_order has the shape"),
         ("vision", {"temporal_patch": 1}, "1 frames at a time"),
         ("vjepa", {"frames": 0}, "vjepa.frames is 0"),
         ("vjepa", {"side": 24}, "tubelet_features has the shape"),
-        ("resampler", {"injected_layers": (0, 1, 4)}, "injected layers"),
+        ("resampler", {"injected_layers": (0, 2, 6)}, "injected layers"),
         ("resampler", {"injected_layers": ()}, "injected layers"),
         ("resampler", {"injected_layers": (2, 1, 0)}, "injected layers"),
         ("resampler", {"injected_layers": (0, 1)}, "has the shape"),
@@ -145,10 +145,10 @@ def test_a_tokenizer_that_is_none(bundle, content):
 def test_a_tokenizer_with_more_tokens_than_there_are_embeddings(bundle):
     path = bundle / names.TOKENIZER_FILE
     content = json.loads(path.read_text())
-    content["added_tokens"].append({**content["added_tokens"][-1], "id": 550, "content": "<more>"})
+    content["added_tokens"].append({**content["added_tokens"][-1], "id": 554, "content": "<more>"})
     path.write_text(json.dumps(content))
     sign_again(bundle)
-    with pytest.raises(BundleError, match="largest token is 550"):
+    with pytest.raises(BundleError, match="largest token is 554"):
         Bundle.open(bundle).tokenizer  # noqa: B018
 
 
@@ -164,15 +164,15 @@ def test_embeddings_that_are_no_array(bundle, content):
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((550, 127), np.float32),
-        np.zeros((550, 128), np.int64),
-        np.zeros((550, 128), np.uint8),
+        np.zeros((554, 127), np.float32),
+        np.zeros((554, 128), np.int64),
+        np.zeros((554, 128), np.uint8),
     ],
 )
 def test_embeddings_of_another_shape_or_type(bundle, array):
     np.save(bundle / names.EMBEDDINGS_FILE, array)
     sign_again(bundle)
-    assert "no embeddings of (550, 128)" in refusal(bundle)
+    assert "no embeddings of (554, 128)" in refusal(bundle)
 
 
 @pytest.mark.parametrize(
