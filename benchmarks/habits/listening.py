@@ -16,7 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.habits.asked_runs import (
+from benchmarks.instruments.asked_runs import (
     ASKED,
     PAUSE,
     Turn,

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import aiohttp
 
-from benchmarks.habits.asked_runs import (
+from benchmarks.instruments.asked_runs import (
     ASKED,
     PAUSE,
     Turn,

@@ -69,13 +69,16 @@ def kept_step(step: Step) -> KeptStep:
 
 
 def gaze_strength(seen: Seen) -> NDArray[np.float32] | None:
-    """What gaze did to each visual token of a step: (H*W,) float32; None where it is not known."""
+    """What gaze did to each visual token of a step: (H*W,) float32; None where it is not known.
+
+    Where its residuals are added first: later ones tell all tokens what was looked at.
+    """
     if seen.step.residuals is None or seen.unlooked is None:
         return None
     looked, unlooked = (
         on_host(each).astype(np.float32) for each in (seen.step.residuals, seen.unlooked)
     )
-    return np.sqrt(np.square(looked - unlooked).sum(axis=(0, 2)))
+    return np.linalg.norm(looked[0] - unlooked[0], axis=1)
 
 
 def heat_message(seen: Seen, grid: tuple[int, int]) -> bytes | None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks.habits.asked_runs import interval, medians_sheet, ratio
+from benchmarks.instruments.asked_runs import interval, medians_sheet, ratio
 
 
 def turn(*values):
