@@ -112,13 +112,12 @@ class Capture:
         work: list[Work] = []
         for moment, due in self._agenda(known, glances):
             work += self._steps(moment)
-            tail = self._planner.tail(moment)
             if due is not None and isinstance(due.question, Standing):
                 self._was_requested = True  # whether it stands is the decoder's to say, and later
                 work.append(StandingWork(due.question, moment))
             elif due is not None:
                 work.append(self._question(due, now))
-            elif tail is not None and (self._glances or self._was_requested):
+            elif (self._glances or self._was_requested) and (tail := self._planner.tail(moment)):
                 work.append(GlanceWork(moment, tail))
         work += self._steps(known)
         self._done_until = known

@@ -46,12 +46,12 @@ def test_gaze_of_a_moment_between_two_samples(before, after, x):
     assert (found and found[0]) == (pytest.approx(x) if x is not None else None)
 
 
-def test_what_gaze_did_to_a_token_is_the_length_of_all_that_it_changed():
+def test_what_gaze_did_to_a_token_is_the_length_of_what_its_first_residual_changed():
     unlooked = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     residuals = np.zeros((2, 3, 2), np.float32)
-    residuals[0, 1] = 3, 0
-    residuals[1, 1] = 0, -4
-    residuals[1, 2] = 0.6, 0.8
+    residuals[0, 1] = 3, -4
+    residuals[0, 2] = 0.6, 0.8
+    residuals[1, :] = 7, 7  # a later one tells every token
     step = SimpleNamespace(residuals=unlooked + residuals)
     assert gaze_strength(Seen(step, True, unlooked)) == pytest.approx([0, 5, 1], abs=1e-5)
     assert gaze_strength(Seen(step, True)) is None
