@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from devices.printable import printable
 from runtime.errors import RuntimeFault
+from runtime.voice.priority import made_nicely
 
 MOST_TEXT = 1000
 """Characters of an utterance."""
@@ -40,9 +41,9 @@ def open_recognizer(folder: Path | None) -> Recognizer:
         raise SpeechUnavailable(f"--speech-model {folder}: there is no such folder")
     is_moonshine = folder is None or all((folder / name).is_file() for name in MOONSHINE_FILES)
     if is_moonshine:
-        return Moonshine(folder)
+        return made_nicely(lambda: Moonshine(folder))
     if (folder / ONNX_ASR_FILE).is_file():
-        return OnnxAsr(folder)
+        return made_nicely(lambda: OnnxAsr(folder))
     raise SpeechUnavailable(
         f"--speech-model {folder}: not a speech model: give a Moonshine folder "
         f"({', '.join(MOONSHINE_FILES)}), or one that onnx-asr runs ({ONNX_ASR_FILE})"
