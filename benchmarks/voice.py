@@ -53,9 +53,11 @@ def read_stages(lines: Sequence[bytes]) -> Stages:
             ended_at = answer["heard"]["ended_at"]
             if answer["ttft_ms"] is None:
                 continue
-            asked_at = answer["asked_at"]
-            stages.add(STAGES[1], asked_at, ended_at, answer["ttft_ms"])
-            after = [r["began_at"] for r in spoken if r["began_at"] >= asked_at]
+            asked_at, waited = answer["asked_at"], answer["ttft_ms"]
+            stages.add(STAGES[1], asked_at, ended_at, waited)
+            # An earlier answer may be spoken in between: this one not before its first token.
+            known_at = asked_at + waited * NANOSECONDS_PER_MILLISECOND
+            after = [r["began_at"] for r in spoken if r["began_at"] >= known_at]
             if after:
                 stages.add(STAGES[2], min(after), ended_at)
     except (msgspec.MsgspecError, KeyError, TypeError) as error:

@@ -33,6 +33,12 @@ def test_each_stage_is_counted_from_the_end_of_speech():
     assert [reached[stage] for stage in STAGES] == [[800, 900], [950, 1250], [1100, 1500]]
 
 
+def test_a_question_that_waits_behind_another_is_not_given_the_others_sound():
+    records = question(AT, 800, 9_000.0, 9_500) + question(AT + 3_000 * MS, 900, 9_000.0, 9_600)
+    reached = read_stages(lines(records)).reached
+    assert reached[STAGES[2]] == [9_500, 9_600]
+
+
 def test_what_is_no_record_and_a_run_without_voice_are_one_line(tmp_path, capsys):
     for text in ("{", '{"kind": 3}', '{"kind":"answer"}', ""):
         path = tmp_path / "r.jsonl"
