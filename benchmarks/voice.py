@@ -30,8 +30,12 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Milliseconds since the end of speech at which each stage was reached, of each question."""
+    """Milliseconds since the end of speech at which each stage was reached, of each question.
 
+    `bundles`: the names of those that answered.
+    """
+
+    bundles: set[str] = field(default_factory=set)
     reached: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
 
     def add(self, stage: str, moment: int, ended_at: int, later: float = 0.0) -> None:
@@ -50,6 +54,7 @@ def read_stages(lines: Sequence[bytes]) -> Stages:
         for record in heard:
             stages.add(STAGES[0], record["understood_at"], record["ended_at"])
         for answer in answers:
+            stages.bundles.add(str(answer["bundle"]))
             ended_at = answer["heard"]["ended_at"]
             if answer["ttft_ms"] is None:
                 continue
@@ -76,7 +81,8 @@ def sheet(stages: Stages) -> Sheet:
         )
         for stage, times in stages.reached.items()
     )
-    return Sheet("since the end of speech, ms", ("", "questions", "p50", "max"), rows)
+    title = f"since the end of speech, ms ({', '.join(sorted(stages.bundles))})"
+    return Sheet(title, ("", "questions", "p50", "max"), rows)
 
 
 def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Names of glibc's mallopt(3).
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENAS_AT_MOST = -1, -2, -3, -8
@@ -30,16 +32,24 @@ def keep_heap_flat() -> None:
     mallopt(ARENAS_AT_MOST, 1)
 
 
-def keep_garbage_small() -> None:
-    """What is there by now is looked at for garbage never again; what comes later, often.
+@contextmanager
+def small_garbage() -> Iterator[None]:
+    """Meanwhile what is there by now is never looked at for garbage; what comes later, often.
 
     Python looks at everything only when what is new is a quarter of all, and "all" holds every
     module: rings of objects that nobody needs would pile up for hours until then. So would tuples
     that are gone: Python keeps thousands of each length for later, a tuple made of an iterator puts
-    one more there, and only a look at everything frees them. To be called once, when all that lasts
-    is loaded and before anything streams.
+    one more there, and only a look at everything frees them. To be entered when all that lasts is
+    loaded and before anything streams. Afterwards garbage is looked for as before: a program that
+    makes several runs gets back what each of them had loaded.
     """
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.collect()  # counts anew how much there is, without what is frozen
     gc.set_threshold(*LOOKS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -23,7 +23,7 @@ from runtime.couriers.dispatch import couriers
 from runtime.engines.choice import Machine
 from runtime.engines.cuda import CudaSettings
 from runtime.errors import QuestionError, RuntimeFault
-from runtime.heap import keep_garbage_small, keep_heap_flat
+from runtime.heap import keep_heap_flat, small_garbage
 from runtime.model.brake import Brake
 from runtime.model.encoder import Encoder
 from runtime.model.models import Models
@@ -43,7 +43,6 @@ GIBIBYTE = 1 << 30
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status."""
-    keep_heap_flat()
     fill_closed_streams()
     options = parse_arguments(arguments)
     screen = Screen()
@@ -146,14 +145,14 @@ def watch(
         stays = bool(alerts) or not due or is_typed or audience.stays
         loop = LiveLoop(device, stages, alerts, conditions, reporter, stays, brake, *told)
         is_over = run_length(options, device)
-        keep_garbage_small()
-        try:
-            loop.run(lambda: interruption.came, is_over)
-        finally:
-            device.disconnect()  # so that what it still holds is counted, too
-            audience.end_conversation()
-            reporter.close()
-            audience.close()
+        with small_garbage():
+            try:
+                loop.run(lambda: interruption.came, is_over)
+            finally:
+                device.disconnect()  # so that what it still holds is counted, too
+                audience.end_conversation()
+                reporter.close()
+                audience.close()
 
 
 def answer_as_released(
@@ -268,4 +267,5 @@ def device_options(options: argparse.Namespace) -> DeviceOptions:
 
 
 if __name__ == "__main__":
+    keep_heap_flat()  # of this process, not of one that calls `main`
     sys.exit(main())

@@ -15,7 +15,7 @@ def pytest_addoption(parser):
         type=int,
         default=1,
         metavar="N",
-        help="damaged inputs for the parsers of files: 50 makes a million for each",
+        help="damaged inputs for every parser: 10 makes 20,000 for each, 500 a million",
     )
     parser.addoption("--gpu", metavar="DIR", help="a software GPU, made by .ci/gpu DIR")
     parser.addoption("--spoken", action="store_true", help="also what is really spoken: minutes")

@@ -50,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--every", type=numbers.whole(1), default=1, metavar="N", help="code each N-th fixation"
     )
     options = parser.parse_args(arguments)
-    keep_heap_flat()
     try:
         rows, added = measured(options)
     except (RuntimeFault, DeviceError) as error:
@@ -94,4 +93,5 @@ def _drawn(folder: Path, options: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
+    keep_heap_flat()  # of this process, not of one that calls `main`
     sys.exit(main())

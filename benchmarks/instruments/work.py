@@ -9,7 +9,6 @@ import onnx
 
 from runtime.bundle.names import DECODER, VISION, VJEPA
 from runtime.bundle.opening import Bundle
-from runtime.bundle.signatures import takes_layout
 from runtime.inputs.clip_layout import wanted_tubelets
 
 PRODUCTS = ("MatMul", "Gemm", "Conv", "DynamicQuantizeMatMul", "MatMulInteger")
@@ -58,8 +57,6 @@ def vjepa_operations(bundle: Bundle, weights: Weights) -> int:
     shape = bundle.manifest.geometry.vjepa
     tokens = shape.tubelets * shape.side**2
     whole = 2 * tokens * weights.vjepa + weights.blocks * 4 * tokens**2 * shape.width
-    if not takes_layout(bundle.manifest):
-        return whole
     unread = tokens - wanted_tubelets(shape, steps=1).size * shape.side**2
     return whole - unread * (4 * tokens * shape.width + 2 * 10 * shape.width**2)
 

@@ -36,18 +36,14 @@ class ExpectedSignature:
     outputs: Mapping[str, Expected]
 
 
-def expected_signatures(
-    geometry: Geometry, in_pairs: bool, laid_out: bool
-) -> dict[str, ExpectedSignature]:
+def expected_signatures(geometry: Geometry, in_pairs: bool) -> dict[str, ExpectedSignature]:
     """Of every graph of a model of this geometry.
 
-    `in_pairs`: whether its decoder appends to two contexts in one run. `laid_out`: whether V-JEPA's
-    graph is told what of a clip is seen and read.
+    `in_pairs`: whether its decoder appends to two contexts in one run.
     """
-    tubelets = None if laid_out else geometry.vjepa.tubelets
     return {
-        names.VJEPA: _laid_out(geometry) if laid_out else _vjepa(geometry),
-        names.SCENE: _scene(geometry, tubelets),
+        names.VJEPA: _vjepa(geometry),
+        names.SCENE: _scene(geometry),
         names.GAZE: _gaze(geometry),
         names.VISION: _vision(geometry),
         names.DECODER: _pair(geometry) if in_pairs else _decoder(geometry),
@@ -58,12 +54,6 @@ def takes_pairs(manifest: Manifest) -> bool:
     """Whether the decoder of a bundle appends to two contexts in one run."""
     graph = manifest.graphs.get(names.DECODER)
     return graph is not None and any(spec.name == names.PAIR_SIZES for spec in graph.inputs)
-
-
-def takes_layout(manifest: Manifest) -> bool:
-    """Whether V-JEPA's graph is told which frames stand where and which tubelets are read."""
-    graph = manifest.graphs.get(names.VJEPA)
-    return graph is not None and any(spec.name == names.FRAME_ORDER for spec in graph.inputs)
 
 
 def misfit(found: Signature, expected: ExpectedSignature) -> str | None:
@@ -113,13 +103,6 @@ def _floats(*shape: Axis) -> Expected:
 def _vjepa(geometry: Geometry) -> ExpectedSignature:
     shape = geometry.vjepa
     return ExpectedSignature(
-        {names.CLIP: _uint8(shape.frames, None, None, 3)}, _features(geometry, shape.tubelets)
-    )
-
-
-def _laid_out(geometry: Geometry) -> ExpectedSignature:
-    shape = geometry.vjepa
-    return ExpectedSignature(
         {
             names.CLIP: _uint8(None, None, None, 3),
             names.FRAME_ORDER: _int64(shape.frames),
@@ -129,13 +112,13 @@ def _laid_out(geometry: Geometry) -> ExpectedSignature:
             names.COLUMN_SHARES: _float32(shape.pixels),
             names.WANTED_TUBELETS: _int64(None),
         },
-        _features(geometry, None),
+        _features(geometry),
     )
 
 
-def _features(geometry: Geometry, tubelets: Axis) -> dict[str, Expected]:
+def _features(geometry: Geometry) -> dict[str, Expected]:
     shape = geometry.vjepa
-    return {names.TUBELET_FEATURES: _float32(tubelets, shape.side, shape.side, shape.width)}
+    return {names.TUBELET_FEATURES: _float32(None, shape.side, shape.side, shape.width)}
 
 
 def _scene_outputs(geometry: Geometry) -> dict[str, Expected]:
@@ -148,12 +131,12 @@ def _scene_outputs(geometry: Geometry) -> dict[str, Expected]:
     }
 
 
-def _scene(geometry: Geometry, tubelets: Axis) -> ExpectedSignature:
+def _scene(geometry: Geometry) -> ExpectedSignature:
     shape = geometry.vjepa
     return ExpectedSignature(
         {
-            **_features(geometry, tubelets),
-            names.TUBELET_WEIGHTS: _float32(tubelets),
+            **_features(geometry),
+            names.TUBELET_WEIGHTS: _float32(None),
             names.ROW_WEIGHTS: _float32(None, shape.side),
             names.COLUMN_WEIGHTS: _float32(None, shape.side),
         },

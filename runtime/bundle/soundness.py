@@ -9,13 +9,7 @@ from pathlib import Path
 from devices.printable import printable
 from runtime.bundle import names
 from runtime.bundle.manifest import Geometry, Manifest, PositionRule, PromptPieces, Settings
-from runtime.bundle.signatures import (
-    Signature,
-    expected_signatures,
-    misfit,
-    takes_layout,
-    takes_pairs,
-)
+from runtime.bundle.signatures import Signature, expected_signatures, misfit, takes_pairs
 from runtime.errors import BundleError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")  # of a file that lies in the bundle
@@ -118,6 +112,9 @@ def _fits(geometry: Geometry) -> Iterator[str]:
         yield f"its vision window of {vision.window} pixels holds no whole tokens"
     if vision.head_dim % 4:
         yield f"vision.head_dim is {vision.head_dim}, not a multiple of 4"
+    vjepa = geometry.vjepa
+    if vjepa.frames != 2 * vjepa.tubelets:
+        yield f"its V-JEPA makes {vjepa.tubelets} tubelets of {vjepa.frames} frames, not one of two"
     if resampler.width % 2:
         yield f"resampler.width is {resampler.width}, which can't be halved"
     layers = resampler.injected_layers
@@ -162,7 +159,7 @@ def _prompt(prompt: PromptPieces, vocabulary: int) -> Iterator[str]:
 
 def _graphs(manifest: Manifest) -> Iterator[str]:
     """The tensors of every graph are those of the geometry."""
-    expected = expected_signatures(manifest.geometry, takes_pairs(manifest), takes_layout(manifest))
+    expected = expected_signatures(manifest.geometry, takes_pairs(manifest))
     for graph, spec in manifest.graphs.items():
         if graph not in expected:
             yield f"it names a graph {_quoted(graph)}, which no model has"

@@ -40,7 +40,6 @@ JOB = ShardedJob("runtime.coding", merging.is_begun, merging.merge, whole=("--re
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Code recordings; returns the exit status."""
-    keep_heap_flat()
     fill_closed_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     console = SafeConsole()
@@ -240,4 +239,5 @@ def checked_recordings(options: argparse.Namespace) -> dict[str, Location]:
 
 
 if __name__ == "__main__":
+    keep_heap_flat()  # of this process, not of one that calls `main`
     sys.exit(main())

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from runtime.bundle import names
 from runtime.bundle.names import DECODER, GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
-from runtime.bundle.signatures import takes_layout
 from runtime.engines.engine import Engine, OnnxEngine, Tensors
 from runtime.engines.tensors import Tensor
-from runtime.inputs.clip_layout import clip_layout, frame_order, wanted_tubelets
+from runtime.inputs.clip_layout import clip_layout, wanted_tubelets
 from runtime.inputs.interpolation import interpolation_matrix
 from runtime.inputs.vision_layout import VisionLayout, vision_layout
 from runtime.model.context import Context
@@ -44,7 +43,6 @@ class Models:
     def __init__(self, bundle: Bundle, load: EngineLoader = OnnxEngine) -> None:
         self.bundle = bundle
         self.most_rows: int | None = None
-        self._laid_out = takes_layout(bundle.manifest)
         self._vjepa, self._scene, self._gaze, self._vision, self._decoder = (
             load(bundle.graph_path(graph)) for graph in (VJEPA, SCENE, GAZE, VISION, DECODER)
         )
@@ -57,19 +55,12 @@ class Models:
 
         Returns the tubelets from which such a clip is read (`tubelets`): (n, side, side, d_vjepa).
         """
-        shape = self.bundle.manifest.geometry.vjepa
-        if self._laid_out:
-            inputs = {names.CLIP: frames, **self._clip_layout(frames.shape, steps)}
-        else:
-            inputs = {names.CLIP: frames[frame_order(shape, len(frames))]}
+        inputs = {names.CLIP: frames, **self._clip_layout(frames.shape, steps)}
         return _kept(self._vjepa, inputs, names.TUBELET_FEATURES)
 
     def tubelets(self, steps: int) -> NDArray[np.int64]:
         """The tubelets whose features `features` gives."""
-        shape = self.bundle.manifest.geometry.vjepa
-        if self._laid_out:
-            return wanted_tubelets(shape, steps)
-        return np.arange(shape.tubelets)
+        return wanted_tubelets(self.bundle.manifest.geometry.vjepa, steps)
 
     def scene(self, features: Tensor, step: int, steps: int, grid: tuple[int, int]) -> Scene:
         """The scene half for temporal step `step` of a clip of `steps`, on `grid` (H, W).

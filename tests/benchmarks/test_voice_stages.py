@@ -16,6 +16,7 @@ def question(ended_at, understood, first_token, first_sound):
             "kind": "answer",
             "asked_at": ended_at,
             "ttft_ms": first_token,
+            "bundle": "mini",
             "heard": {"ended_at": ended_at},
         },
         {"kind": "spoken", "why": "answer", "began_at": ended_at + first_sound * MS},
@@ -53,5 +54,6 @@ def test_the_table_is_printed(tmp_path, capsys):
     path.write_bytes(b"\n".join(lines(question(AT, 800, 950.0, 1100))))
     page = tmp_path / "r.md"
     assert main([str(path), "--markdown", str(page)]) == 0
-    assert "first spoken sound" in capsys.readouterr().out
+    assert "ms (mini)" in (printed := capsys.readouterr().out)
+    assert "first spoken sound" in printed
     assert "| first spoken sound | 1 | 1,100 | 1,100 |" in page.read_text()

@@ -10,7 +10,7 @@ from collections import deque
 import pytest
 from glibc_heap import heap
 
-from runtime.heap import keep_garbage_small
+from runtime.heap import small_garbage
 
 
 class Ring:
@@ -19,14 +19,10 @@ class Ring:
 
 
 @pytest.fixture
-def small_garbage():
-    loaded = [[number] for number in range(400_000)]  # as much as any program
+def loaded():
+    kept = [[number] for number in range(400_000)]  # as much as any program
     gc.collect()
-    looks = gc.get_threshold()
-    yield keep_garbage_small
-    gc.set_threshold(*looks)
-    gc.unfreeze()
-    del loaded
+    return kept
 
 
 def lives_through(allocations):
@@ -40,10 +36,23 @@ def lives_through(allocations):
     return alive() is not None and len(kept) == allocations
 
 
-def test_old_garbage_goes_while_a_run_streams(small_garbage):
+def test_old_garbage_goes_while_a_run_streams(loaded):
     assert lives_through(90_000)  # left to itself: not before a quarter of all is new
-    small_garbage()
-    assert not lives_through(90_000)
+    with small_garbage():
+        assert not lives_through(90_000)
+
+
+def test_what_a_run_had_loaded_goes_after_it(loaded):
+    looks = gc.get_threshold()
+    ring = Ring()
+    alive = weakref.ref(ring)
+    with small_garbage():
+        del ring
+        gc.collect()
+        assert alive() is not None  # it is looked at no more
+    gc.collect()
+    assert alive() is None
+    assert gc.get_threshold() == looks
 
 
 def stream(samples):
@@ -54,12 +63,12 @@ def stream(samples):
         tuple(each for each in range(number % 16))
 
 
-def test_tuples_that_are_gone_are_given_back(small_garbage):
-    small_garbage()
-    stream(2_000)
-    before = sys.getallocatedblocks()
-    stream(20_000)
-    assert sys.getallocatedblocks() - before < 2_000  # left to itself: ten times as many
+def test_tuples_that_are_gone_are_given_back(loaded):
+    with small_garbage():
+        stream(2_000)
+        before = sys.getallocatedblocks()
+        stream(20_000)
+        assert sys.getallocatedblocks() - before < 2_000  # left to itself: ten times as many
 
 
 LARGE_ONES = """

@@ -22,7 +22,7 @@ from benchmarks.streamgaze.data.tasks import task_named
 from devices.device import DeviceError
 from devices.recording.streamgaze import read_fixations
 
-CASES = 10_000  # of each kind
+CASES = 1_000  # of each kind
 PATH = Path("task.json")
 SCENE, GTA = task_named("SR"), task_named("GTA")
 POINT = {"realtime": "00:09", "type": 1, "input_video_clip": [2, 9.5]}
@@ -60,22 +60,24 @@ def parse(task):
     return took
 
 
+@pytest.mark.damaged
 @pytest.mark.parametrize("task", SOUND, ids=lambda task: task.short)
 def test_damaged_task_files(task, times_as_many):
     count = CASES // 2 * times_as_many
     draws, content = random.Random(15), compact(SOUND[task])
     assert parse(task)(content)
     taken, refused = attack(parse(task), (damaged(draws, content) for _ in range(count)))
-    assert taken + refused == count and min(taken, refused) > 100
+    assert taken + refused == count and min(taken, refused) > count / 100
 
 
+@pytest.mark.damaged
 @pytest.mark.parametrize("task", SOUND, ids=lambda task: task.short)
 def test_task_files_of_nonsense(task, times_as_many):
     count = CASES // 2 * times_as_many
     draws = random.Random(16)
     cases = (compact(mutated(draws, mutated(draws, SOUND[task]))) for _ in range(count))
     taken, refused = attack(parse(task), cases)
-    assert taken + refused == count and min(taken, refused) > 100
+    assert taken + refused == count and min(taken, refused) > count / 100
 
 
 @pytest.mark.parametrize(
@@ -159,21 +161,23 @@ def parse_fixations(path):
     return took
 
 
+@pytest.mark.damaged
 def test_damaged_fixation_files(memory_file, times_as_many):
     count = CASES * times_as_many
     draws, content = random.Random(15), table([HEADER, *ROWS])
     took = parse_fixations(memory_file)
     assert took(content)
     taken, refused = attack(took, (damaged(draws, content) for _ in range(count)))
-    assert taken + refused == count and min(taken, refused) > 100
+    assert taken + refused == count and min(taken, refused) > count / 100
 
 
+@pytest.mark.damaged
 def test_fixation_files_of_nonsense(memory_file, times_as_many):
     count = CASES * times_as_many
     draws = random.Random(16)
     cases = (table(mutated_rows(draws)) for _ in range(count))
     taken, refused = attack(parse_fixations(memory_file), cases)
-    assert taken + refused == count and min(taken, refused) > 100
+    assert taken + refused == count and min(taken, refused) > count / 100
 
 
 def mutated_rows(draws):

@@ -19,7 +19,7 @@ NASTY = [
     *(b"1" * 400, b"[" * 3000, b'"\\ud800"', b'"\\u0000"', b"\xff\xfe", b"{}", b"[]", b'""'),
     *(b"\n", b",", b'"', b"]", b'"poll"', b'"frame"', b'"gaze"', b'"x"', b"1700000000000000000"),
 ]
-LINE_CASES, HEAD_CASES, FOLDER_CASES = 18_500, 1_000, 500
+LINE_CASES, HEAD_CASES, FOLDER_CASES = 1_850, 100, 50
 CLOSED = b'["poll",1700000000000000000,1,1,[]]\n'
 SLOWEST = 0.05  # seconds of CPU time for a file of a few KiB
 
@@ -125,6 +125,7 @@ def test_the_session_itself_plays_and_gaze_that_was_no_number_is_dropped_by_caus
     assert gaze.dropped == {"not a valid position": 5}
 
 
+@pytest.mark.damaged
 def test_mutated_files_give_sound_samples_or_the_devices_own_error(
     session, tmp_path, times_as_many
 ):
@@ -144,7 +145,7 @@ def test_mutated_files_give_sound_samples_or_the_devices_own_error(
         for name, content in original.items():
             (tmp_path / name).write_bytes(mutated(random, content) if name == chosen else content)
         worked += in_time(lambda: play(tmp_path))
-    assert 500 < worked / times_as_many < 19_500  # neither all refused nor nothing touched
+    assert 50 < worked / times_as_many < 1_950  # neither all refused nor nothing touched
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 64 << 10, f"{grown} KiB more"
 

@@ -1,14 +1,15 @@
-"""Twenty thousand damaged inputs for every parser of the live devices; `fuzzing.py` runs more."""
+"""Damaged inputs for every parser of the live devices; `fuzzing.py` runs more, with figures."""
 
 import pytest
 from fuzzing import PARSERS, SLOWEST, fuzz
 
-MIB = 2**20
+CASES, MIB = 2_000, 2**20
 
 
+@pytest.mark.damaged
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_parser_raises_only_its_own_in_time_and_within_its_memory(name):
-    count = 20_000 // PARSERS[name].cost
+def test_a_parser_raises_only_its_own_in_time_and_within_its_memory(name, times_as_many):
+    count = CASES * times_as_many // PARSERS[name].cost
     figures = fuzz(name, count)
     assert figures.wrong == ""
     assert figures.cases == count

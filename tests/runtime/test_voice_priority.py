@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -38,8 +39,9 @@ def test_the_speech_models_own_threads_give_way():
     from runtime.voice.recognizer import open_recognizer
 
     ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    before = set(os.listdir("/proc/self/task"))
+    tasks = Path("/proc/self/task")
+    before = set(tasks.iterdir())
     kept = open_recognizer(None)
-    new = set(os.listdir("/proc/self/task")) - before
+    new = set(tasks.iterdir()) - before
     assert kept
-    assert {os.getpriority(os.PRIO_PROCESS, int(each)) for each in new} == {ours + NICENESS}
+    assert {os.getpriority(os.PRIO_PROCESS, int(each.name)) for each in new} == {ours + NICENESS}
