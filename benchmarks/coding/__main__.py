@@ -22,7 +22,7 @@ from runtime.bundle.opening import Bundle
 from runtime.coding.coding import CodingWay, RecordingCoder
 from runtime.coding.ledger import CODING
 from runtime.coding.outputs.tables import fixations_coded
-from runtime.coding.question import NONE_LISTED, CodingQuestion
+from runtime.coding.question import NONE_LISTED, THRESHOLD, CodingQuestion
 from runtime.coding.results import read_coding
 from runtime.coding.source import open_source
 from runtime.engines.choice import Machine, choose_engine
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=numbers.whole(1), default=10, metavar="N")
     parser.add_argument("--first-seed", type=numbers.seed, default=FIRST_SEED, metavar="K")
     parser.add_argument("--seconds", type=numbers.seconds, default=60.0, metavar="S")
-    parser.add_argument("--unsure-below", type=numbers.number(0, 1), default=0.6, metavar="P")
+    parser.add_argument("--unsure-below", type=numbers.number(0, 1), default=THRESHOLD, metavar="P")
     parser.add_argument("--check", choices=("yes", "no"), default="yes")
     options = parser.parse_args(arguments)
     try:

@@ -157,23 +157,22 @@ class _LastBlock(nn.Module):
         for linear, rows in ((self.ask, slice(width)), (self.give, slice(width, None))):
             linear.weight = nn.Parameter(packed.weight[rows].detach().clone())
             linear.bias = nn.Parameter(packed.bias[rows].detach().clone())
-        self.register_buffer("cos", encoder.cos.unsqueeze(0), persistent=False)
-        self.register_buffer("sin", encoder.sin.unsqueeze(0), persistent=False)
 
-    def forward(self, tokens: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, wanted: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """(B, tokens, width) -> (B, tokens of the `wanted` tubelets, width)."""
         block, heads = self.block, (self.block.attn.heads, HEAD_DIM)
         normal = block.norm1(tokens)
         query = self.ask(self._of(normal, wanted)).unflatten(-1, heads).transpose(1, 2)
         packed = self.give(normal).unflatten(-1, (2, *heads))
         key, value = (part.transpose(1, 2) for part in packed.unbind(2))
-        query = rotate(query, self._of(self.cos, wanted), self._of(self.sin, wanted))
-        mixed = F.scaled_dot_product_attention(query, rotate(key, self.cos, self.sin), value)
+        query = rotate(query, self._of(cos, wanted), self._of(sin, wanted))
+        mixed = F.scaled_dot_product_attention(query, rotate(key, cos, sin), value)
         attended = block.attn.proj(mixed.transpose(1, 2).flatten(2))
         return block.feed(self._of(tokens, wanted) + attended)
 
     def _of(self, tokens: Tensor, wanted: Tensor) -> Tensor:
-        return tokens.unflatten(1, (self.tubelets, -1)).index_select(1, wanted).flatten(1, 2)
+        """Of tokens (..., tokens, width) those of the `wanted` tubelets."""
+        return tokens.unflatten(-2, (self.tubelets, -1)).index_select(-3, wanted).flatten(-3, -2)
 
 
 class VJepaGraph(nn.Module):
@@ -210,7 +209,7 @@ class VJepaGraph(nn.Module):
         tokens = encoder.embed(images.index_select(0, order).transpose(0, 1).unsqueeze(0))
         for block in encoder.blocks[:-1]:
             tokens = block(tokens, encoder.cos, encoder.sin)
-        features = encoder.norms_block[-1](self.last(tokens, wanted))[0]
+        features = encoder.norms_block[-1](self.last(tokens, wanted, encoder.cos, encoder.sin))[0]
         return features.unflatten(0, (-1, encoder.geometry.side, encoder.geometry.side))
 
 

@@ -13,7 +13,9 @@ from runtime.errors import QuestionError
 WORDING = "What am I looking at?"
 CHECK = "Tell me when I look at the {}."
 NONE_LISTED = "none of these"
-THRESHOLD = 0.6  # a name less probable is unsure
+# A name less probable is unsure. On ten drawn wearers that no table is of, the lowest of 0.5, 0.55
+# and so on up to 0.95 with which 99 of 100 coded fixations were right.
+THRESHOLD = 0.9
 MOST_THINGS = 1000
 LONGEST_NAME = 200  # characters
 

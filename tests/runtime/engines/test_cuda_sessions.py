@@ -115,7 +115,7 @@ def onnxruntime_place():
 
 
 def scene_inputs(bundle):
-    sizes = {"height": 3, "width": 4}
+    sizes = {"height": 3, "width": 4, "wanted": 2}
     return {
         spec.name: np.ones([sizes.get(axis, axis) for axis in spec.shape], np.float32)
         for spec in bundle.manifest.graphs[GRAPH].inputs
