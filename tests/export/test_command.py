@@ -41,6 +41,7 @@ def rewrite(path, change):
     torch.save(content, path)
 
 
+@pytest.mark.long
 def test_exports_given_checkpoints_layer_by_layer(checkpoints, tmp_path, capsys):
     """Above the memory limit each layer is compared on its own, and the manifest says so."""
     out = tmp_path / "out"
@@ -52,6 +53,7 @@ def test_exports_given_checkpoints_layer_by_layer(checkpoints, tmp_path, capsys)
     assert manifest["provenance"]["weights"] == "trained"
 
 
+@pytest.mark.long
 def test_a_failed_comparison_keeps_the_files_and_fails(checkpoints, tmp_path, capsys, monkeypatch):
     """An export whose residuals are lost looks whole; the comparison has to find it."""
     from export.graphs.decoder import DecoderEmitter

@@ -13,6 +13,7 @@ import pytest
 from runtime.bundle.names import MANIFEST_FILE
 
 PROGRAM = Path(__file__).with_name("ended_exports.py")
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

@@ -18,7 +18,15 @@ def export(checkpoints, out, *more):
     return main([*checkpoints, "--live-grid", "3x4", "--out", str(out), "--name", "tiny", *more])
 
 
-@pytest.mark.parametrize("kind", ["int4", "int4-mixed", "int8", "fp16"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "int4",
+        pytest.param("int4-mixed", marks=pytest.mark.long),
+        pytest.param("int8", marks=pytest.mark.long),
+        pytest.param("fp16", marks=pytest.mark.long),
+    ],
+)
 def test_a_smaller_bundle_compares_with_pytorch_and_answers(
     kind, checkpoints, tiny_folder, tmp_path, capsys
 ):

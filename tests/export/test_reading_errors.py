@@ -16,6 +16,8 @@ MODES = {
     "fp16": ("--quant", "fp16"),
     "layer by layer": ("--quant", "int4", "--parity-memory", "0"),
 }
+SOONEST = ("float32", "int4")
+MARKED = [each if each in SOONEST else pytest.param(each, marks=pytest.mark.long) for each in MODES]
 PLANTED = THE_FIFTEEN | OF_OUR_OWN
 
 
@@ -52,7 +54,7 @@ def until_named(named, compared, found, console):
     return compared(heard(), console)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MARKED)
 @pytest.mark.parametrize("error", PLANTED)
 def test_an_error_of_reading_is_found_and_named(
     error, mode, files, oracle, tmp_path, monkeypatch, capsys

@@ -54,6 +54,7 @@ def wait_for_growth(path, process):
         time.sleep(0.001)
 
 
+@pytest.mark.long
 def test_killed_twenty_times_it_ends_like_an_undisturbed_run(tiny_folder, many_questions, tmp_path):
     def command(folder):
         return many_questions.options("--bundle", tiny_folder, "--out", folder)

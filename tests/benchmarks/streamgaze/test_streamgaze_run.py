@@ -89,7 +89,14 @@ def test_a_window_of_the_last_minute_has_steps_from_its_start(asked):
 BLIND = replace(CAUSAL, use_gaze=False)
 
 
-@pytest.mark.parametrize("way", [CAUSAL, RELEASED, BLIND], ids=["causal", "released", "no gaze"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(CAUSAL, id="causal"),
+        pytest.param(RELEASED, id="released", marks=pytest.mark.long),
+        pytest.param(BLIND, id="no gaze", marks=pytest.mark.long),
+    ],
+)
 def test_sharing_changes_nothing(tiny_models, mixed, asked, way):
     gaze = "yes" if way.use_gaze else "none"
     shared = asked(way, gaze)

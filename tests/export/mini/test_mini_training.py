@@ -79,6 +79,7 @@ def trained(interrupted):
     return interrupted[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", INTERRUPTED)
 def test_a_resumed_training_is_as_if_never_interrupted(interrupted, step):
     trained, states = interrupted
@@ -115,6 +116,7 @@ def test_gradients_pass_through_rounding():
     assert torch.equal(weight.grad, wanted)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights_twice(interrupted):
     again, restored = train(Trainer(PLAN, SIZES), INTERRUPTED[0]), Trainer(PLAN, SIZES)
     load_state(restored, interrupted[1] / str(INTERRUPTED[0]))

@@ -17,6 +17,7 @@ from runtime.server.steps import gaze_strength
 START = 1_700_000_000 * NANOSECONDS
 SEED, SECONDS, STEPS = 0, 110.0, 50
 SHARE = 0.8
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
