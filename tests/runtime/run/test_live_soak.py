@@ -14,7 +14,7 @@ from devices.neon.device import NeonDevice
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
 SPEED = 6.0
 SECONDS = 600.0

@@ -30,6 +30,7 @@ from devices.emulator.programmes.drawn import draw_wearer
 from devices.neon import wire
 from devices.neon.device import NeonDevice
 from devices.samples import KnownQuestion
+from devices.synthetic.asking import PAST
 from devices.synthetic.device import SyntheticDevice
 from runtime.answers.questions import known_question
 from runtime.answers.record import SecondRecord
@@ -191,14 +192,16 @@ class Liar:
 
 
 def known_questions(seed):
-    """What the wearer asks in a round of itself: (seconds, question)."""
+    """What the wearer asks in a round about the present: (seconds, question). Of the past she was
+    not seen while the phone lied."""
     clock = SimulatedClock(0)
-    device = SyntheticDevice(seed, ROUND, clock, question_every=1.0)
+    device = SyntheticDevice(seed, ROUND, clock, question_every=0.5)
     device.connect()
     found, ended = [], False
     while not ended:
         delivery = device.poll()
-        found += [s for s in delivery.samples if isinstance(s, KnownQuestion)]
+        known = [s for s in delivery.samples if isinstance(s, KnownQuestion)]
+        found += [question for question in known if question.task not in PAST]
         ended = delivery.ended
         clock.sleep_until(clock.now() + 10_000_000)
     quiet = [s for s in found if s.captured_at / 1e9 >= LYING + SETTLING]
