@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from runtime.engines.engine import Engine, OnnxEngine, Tensors
 from runtime.engines.tensors import Tensor
 from runtime.inputs.clip_layout import clip_layout, wanted_tubelets
 from runtime.inputs.interpolation import interpolation_matrix
-from runtime.inputs.vision_layout import VisionLayout, vision_layout
+from runtime.inputs.vision_layout import vision_layout
 from runtime.model.context import Context
 
 EngineLoader = Callable[[Path], Engine]
@@ -48,6 +48,10 @@ class Models:
         )
         engines = (self._decoder, self._vjepa, self._scene, self._gaze, self._vision)
         self.engine_name = " and ".join(dict.fromkeys(engine.name for engine in engines))
+        geometry = bundle.manifest.geometry
+        # A few sizes and grids; kept here, so that they go with the models.
+        self._clip_layout = lru_cache(maxsize=8)(partial(clip_layout, geometry.vjepa))
+        self._layout = lru_cache(maxsize=8)(partial(vision_layout, geometry.vision))
 
     def features(self, frames: NDArray[np.uint8], steps: int) -> Tensor:
         """V-JEPA over the frames of a clip of `steps`: (n, h, w, 3) uint8 RGB, of which the last
@@ -100,14 +104,6 @@ class Models:
         models = copy(self)
         models.most_rows = most
         return models
-
-    @lru_cache(maxsize=8)  # noqa: B019 - a few sizes, as long as the models
-    def _clip_layout(self, frames: tuple[int, ...], steps: int) -> Tensors:
-        return clip_layout(self.bundle.manifest.geometry.vjepa, frames, steps)
-
-    @lru_cache(maxsize=8)  # noqa: B019 - a few grids, as long as the models
-    def _layout(self, height: int, width: int) -> VisionLayout:
-        return vision_layout(self.bundle.manifest.geometry.vision, height, width)
 
 
 def _kept(engine: Engine, inputs: Tensors, output: str) -> Tensor:
