@@ -210,8 +210,7 @@ def endings(places, tmp_path_factory):
     """What is wrong with how each page's commands end; two pages are at work at a time."""
 
     def run(name, folder):
-        shown = commands_of(name, PAGES[name])
-        return {str(each): wrong_ending(each, folder, places) for each in shown}
+        return {str(s): wrong_ending(s, folder, places) for s in commands_of(name, PAGES[name])}
 
     with ThreadPoolExecutor(2) as pool:
         yield {name: pool.submit(run, name, tmp_path_factory.mktemp("page")) for name in PAGES}
@@ -219,15 +218,14 @@ def endings(places, tmp_path_factory):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_is_one_that_its_program_takes(name, places):
-    shown = commands_of(name, PAGES[name])
-    parsed = {str(each): wrong_arguments(each, places) for each in shown}
-    assert {line: wrong for line, wrong in parsed.items() if wrong} == {}
+    told = {str(each): wrong_arguments(each, places) for each in commands_of(name, PAGES[name])}
+    assert not {line: wrong for line, wrong in told.items() if wrong}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_works_as_it_is_shown(name, endings):
-    assert {line: wrong for line, wrong in endings[name].result().items() if wrong} == {}
+    assert not {line: wrong for line, wrong in endings[name].result().items() if wrong}
 
 
 @pytest.mark.parametrize(
@@ -296,9 +294,7 @@ def test_the_readme_can_be_read_in_two_minutes():
 
 
 def test_the_two_commands_stand_right_behind_their_marks():
-    for mark, wanted in (
-        ("demo", "python -m runtime.live"),
-        ("test", "python -m pytest -m 'realtime and not long'"),
-    ):
+    test = "python -m pytest -m 'realtime and not long'"
+    for mark, wanted in (("demo", "python -m runtime.live"), ("test", test)):
         block = re.search(rf"<!-- {mark} command -->\n```\n(.*)\n```\n", PAGES["README.md"])
         assert block[1].endswith(wanted)
