@@ -53,6 +53,7 @@ def test_answers_from_a_real_recording_in_real_time(tiny_folder, shared_data, tm
     assert "random" in printed and "ms old" in printed
 
 
+@pytest.mark.long
 def test_gaze_changes_what_a_real_recording_is_answered(tiny_folder, shared_data, tmp_path):
     recording = shared_data / "neon-recording"
     ask = ["--fast", "--ask", "What is it?", "--options", "cup", "knife", "--at", "3"]

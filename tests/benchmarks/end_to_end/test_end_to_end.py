@@ -117,6 +117,7 @@ def test_a_rate_that_nothing_stops_has_no_knee(bundle):
     assert rows["4 steps/s: question to first token"] == (0, None, None, None, None)
 
 
+@pytest.mark.long
 @pytest.mark.realtime
 def test_the_command_sweeps_the_real_models(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.end_to_end.__main__.HIGHEST", 2.0)

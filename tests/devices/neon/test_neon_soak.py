@@ -16,7 +16,7 @@ from devices.samples import GazeSample, SceneFrame
 
 pytest.importorskip("pupil_labs.realtime_api")
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
 SPEED = 15.0
 SECONDS = 120.0

@@ -142,6 +142,7 @@ def asked(entries):
     return sum(len(entry["questions"][0].get("test_info", [1])) for entry in entries)
 
 
+@pytest.mark.long
 def test_questions_of_a_task_are_as_many_as_wanted_and_the_same_for_the_same_seed(tmp_path, capsys):
     options = ["--videos", "12", "--seconds", "16", "--seed", "11", "--frame-rate", "1"]
     for name in ("one", "two"):

@@ -21,6 +21,7 @@ from export.mini.world.batches import ClipStream
 from export.mini.world.clip_plan import ClipLength, DrawnClips
 from export.parity.reference import ReferenceModel, ReferenceStep
 
+pytestmark = pytest.mark.long
 SIZES = replace(MiniSizes(), width=64, intermediate=64, latents=4, d_latent=32)
 SIZES = replace(
     SIZES,
@@ -79,7 +80,6 @@ def trained(interrupted):
     return interrupted[0]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("step", INTERRUPTED)
 def test_a_resumed_training_is_as_if_never_interrupted(interrupted, step):
     trained, states = interrupted
@@ -116,7 +116,6 @@ def test_gradients_pass_through_rounding():
     assert torch.equal(weight.grad, wanted)
 
 
-@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights_twice(interrupted):
     again, restored = train(Trainer(PLAN, SIZES), INTERRUPTED[0]), Trainer(PLAN, SIZES)
     load_state(restored, interrupted[1] / str(INTERRUPTED[0]))

@@ -71,7 +71,7 @@ def written(models, plans, question):
         (ListedDevice, 1 * MS, False),
         (ListedDevice, 5 * MS, True),
         (ListedDevice, 340 * MS, False),
-        (RealTimeDevice, 5 * MS, True),
+        pytest.param(RealTimeDevice, 5 * MS, True, marks=pytest.mark.long),
     ],
 )
 def test_the_same_tokens_fixations_and_step_times(

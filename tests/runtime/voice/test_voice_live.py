@@ -117,6 +117,7 @@ def test_a_spoken_question_is_answered_as_a_typed_one_at_the_moment_the_speech_e
     assert answers(run(tiny_models, Counting(samples()), listens=False, typed=typed)) == found
 
 
+@pytest.mark.long
 def test_live_and_offline_are_alike(tiny_models, spoken, monkeypatch):
     monkeypatch.setattr("runtime.run.work.MOST_STEPS", 99)  # however busy this machine is
     monkeypatch.setattr("runtime.voice.ears.LONGEST_HOLD", 60 * SECOND)
