@@ -31,7 +31,7 @@ def _in_video(path: Path) -> int:
     """By its packets, each a frame; nothing is decoded."""
     count = 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             for packet in container.demux(video=0):
                 count += bool(packet.size) and not packet.is_corrupt
     except (OSError, ValueError, IndexError, av.FFmpegError):

@@ -60,7 +60,7 @@ class SavedFrames:
     def __init__(self, path: Path) -> None:
         """Raises DeviceError for a file that is missing or no video."""
         try:
-            self._container = av.open(str(path))
+            self._container = av.open(str(path), metadata_errors="replace")
             stream = self._container.streams.video[0]
         except (OSError, IndexError, av.FFmpegError) as error:
             raise DeviceError(f"{path}: the frames of the session can't be read") from error

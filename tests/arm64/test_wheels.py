@@ -18,6 +18,7 @@ PLATFORMS = [f"manylinux_2_{minor}" for minor in range(39, 16, -1)] + ["manylinu
 # Extras that ARM64 can't have as wheels, the distribution that has none, and why.
 NO_WHEEL = {
     "glasses": ("pycolmap", "glassesTools asks for it: made for x86-64 and for Apple's processors"),
+    "peers": ("llama-cpp-python", "a source package, built with cmake"),
     "tensorrt": ("tensorrt", "a source package; JetPack brings a TensorRT of its own"),
     "tensorrt-rtx": ("tensorrt-rtx", "NVIDIA makes it for x86-64 alone"),
 }

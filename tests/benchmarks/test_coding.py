@@ -61,13 +61,12 @@ def test_a_diary_is_held_back_in_every_second_spell():
     assert keeper.offered == [1, 3, 5]
 
 
-def test_coding_is_set_beside_asking_in_two_ways(capsys):
-    assert cost(["--seconds", "3", "--rounds", "1", "--asked", "1"]) in (0, 1)
+@pytest.mark.parametrize("together", [True, False])
+def test_coding_is_set_beside_asking_in_two_ways(capsys, together):
+    more = [] if together else ["--together", "no"]
+    assert cost(["--seconds", "3", "--rounds", "1", "--asked", "1", *more]) in (0, 1)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [line.split("|")[1].strip() for line in lines[2:]] == [
-        "coded",
-        "asked, one run for each",
-        "asked, all in one run",
-    ]
+    ways = ["coded", "asked, one run for each"] + ["asked, all in one run"] * together
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ways
     rates = [float(line.split("|")[2]) for line in lines[2:]]
     assert all(rate > 0 for rate in rates)

@@ -35,7 +35,9 @@ def load_recording(folder: Path) -> Programme:
 def _load(folder: Path) -> Programme:
     times = _times(folder / "Neon Scene Camera v1 ps1.time")
     start = int(times[0])
-    with av.open(str(_present(folder / "Neon Scene Camera v1 ps1.mp4"))) as container:
+    with av.open(
+        str(_present(folder / "Neon Scene Camera v1 ps1.mp4")), metadata_errors="replace"
+    ) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
         length_size, parameters = parameter_sets(bytes(context.extradata))
@@ -61,7 +63,7 @@ def _load(folder: Path) -> Programme:
 
 def _sound(video: Path, length: int) -> SoundTrack | None:
     """The microphone's track, cut to the length (ns) of the pictures; None where there is none."""
-    with av.open(str(video)) as container:
+    with av.open(str(video), metadata_errors="replace") as container:
         if not container.streams.audio:
             return None
     track = load_sound(video)

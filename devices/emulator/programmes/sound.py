@@ -22,7 +22,7 @@ BIT_RATE = 24_000
 def load_sound(path: Path, rate: int = RATE) -> SoundTrack:
     """A file's first sound track, as a microphone of `rate` Hz hears it. Raises DeviceError."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise DeviceError(f"{path}: there is no sound in it: give a WAV file")
             pieces = [np.zeros(0, np.float32), *_resampled(container, rate)]

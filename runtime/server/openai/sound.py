@@ -35,7 +35,7 @@ def decoded(content: bytes) -> NDArray[np.float32]:
     """
     parts, count = [], 0
     try:
-        with av.open(io.BytesIO(content)) as file:
+        with av.open(io.BytesIO(content), metadata_errors="replace") as file:
             if not file.streams.audio:
                 raise BadSoundFile("the file has no sound")
             resampler = av.AudioResampler("flt", "mono", RATE)

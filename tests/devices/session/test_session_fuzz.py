@@ -125,6 +125,14 @@ def test_the_session_itself_plays_and_gaze_that_was_no_number_is_dropped_by_caus
     assert gaze.dropped == {"not a valid position": 5}
 
 
+def test_a_video_whose_tags_are_no_text_is_played(session, tmp_path):
+    for each in (HEAD, LINES, FRAMES):
+        content = (session / each).read_bytes()
+        (tmp_path / each).write_bytes(content.replace(b"Lavf", b"L\xdcvf"))
+    assert (tmp_path / FRAMES).read_bytes() != (session / FRAMES).read_bytes()
+    play(tmp_path)
+
+
 @pytest.mark.damaged
 def test_mutated_files_give_sound_samples_or_the_devices_own_error(
     session, tmp_path, times_as_many
