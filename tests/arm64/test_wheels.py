@@ -36,7 +36,8 @@ def asked(request):
 
 def pip(python, into, *requirements):
     tag = f"cp{python.replace('.', '')}"
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--use-feature=fast-deps", "--target", into]
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--target", into]
+    command += ["--use-feature=fast-deps"]  # what a wheel needs is read without the whole of it
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
     command += ["--abi", tag, "--abi", "abi3", "--abi", "none"]
     for platform in PLATFORMS:
