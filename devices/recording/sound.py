@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from devices.bounds import fault
 from devices.clock import NANOSECONDS
+from devices.containers.opening import open_container
 from devices.recording.video import VideoTrack
-from devices.recording.video_file import VideoFile, open_video
+from devices.recording.video_file import VideoFile
 from devices.samples import Sound
 
 
@@ -40,7 +41,7 @@ def sound_files(video: VideoTrack, frame_times: NDArray[np.int64]) -> tuple[Soun
 
 def _has_sound(file: VideoFile) -> bool:
     try:
-        with open_video(file.path) as container:
+        with open_container(file.path) as container:
             return bool(container.streams.audio)
     except (OSError, av.FFmpegError):
         return False
@@ -82,7 +83,7 @@ class SoundCursor:
     def _all(self, files: Sequence[SoundFile]) -> Iterator[Sound]:
         for file in files:
             try:
-                with open_video(file.file.path) as container:
+                with open_container(file.file.path) as container:
                     yield from _decoded(container, file.zero_at)
             except (OSError, ValueError, av.FFmpegError):
                 self.trouble = f"{file.file.path}: its sound stops decoding: no more of it is heard"

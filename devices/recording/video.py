@@ -10,13 +10,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.containers.opening import open_container
 from devices.device import DeviceError
 from devices.recording.picture import upright
 from devices.recording.tally import Tally
 from devices.recording.video_file import (
     VideoFile,
     decoded,
-    open_video,
     read_video_file,
     video_stream,
 )
@@ -175,7 +175,7 @@ class _FileCursor:
         self._open()
 
     def _open(self) -> None:
-        self._container = open_video(self.file.path)
+        self._container = open_container(self.file.path)
         self._stream = video_stream(self._container, self.file.path)
         self._frames = decoded(self._container, self._stream)
         self._at = -1

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from devices.containers.opening import open_container
 from devices.device import DeviceError
 from devices.recording.picture import shown_size
 
@@ -94,7 +95,7 @@ def read_video_file(path: Path) -> VideoFile:
     """
     missing = _missing_bytes(path)
     try:
-        with open_video(path) as container:
+        with open_container(path) as container:
             stream = video_stream(container, path)
             packets = _read_packets(container, stream)
             time_base = Fraction(stream.time_base)
@@ -102,7 +103,7 @@ def read_video_file(path: Path) -> VideoFile:
             if missing:
                 raise DeviceError(_nothing_left(path, missing))
             raise DeviceError(f"{path}: its video holds no frame with a time stamp")
-        with open_video(path) as container:
+        with open_container(path) as container:
             stream = video_stream(container, path)
             first = next(decoded(container, stream), None)
             if first is None:
@@ -131,11 +132,6 @@ def _nothing_left(path: Path, missing: int) -> str:
         f"{path}: the video is truncated, {missing} bytes are missing at its end, and nothing of "
         "it can be decoded: copy it again"
     )
-
-
-def open_video(path: Path) -> InputContainer:
-    """Open a file; odd characters in its metadata are no reason to refuse it."""
-    return av.open(str(path), metadata_errors="replace")
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:

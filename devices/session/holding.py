@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 
+from devices.containers.opening import open_container
 from devices.device import DeviceError
 from devices.session.lines import FRAMES, LINES, FrameLine, read_batches
 
@@ -31,7 +32,7 @@ def _in_video(path: Path) -> int:
     """By its packets, each a frame; nothing is decoded."""
     count = 0
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             for packet in container.demux(video=0):
                 count += bool(packet.size) and not packet.is_corrupt
     except (OSError, ValueError, IndexError, av.FFmpegError):

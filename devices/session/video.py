@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.bounds import is_size
+from devices.containers.opening import open_container
 from devices.device import DeviceError
 
 CODEC = "libx264rgb"  # H.264 on RGB itself: no colour is rounded
@@ -60,7 +61,7 @@ class SavedFrames:
     def __init__(self, path: Path) -> None:
         """Raises DeviceError for a file that is missing or no video."""
         try:
-            self._container = av.open(str(path), metadata_errors="replace")
+            self._container = open_container(path)
             stream = self._container.streams.video[0]
         except (OSError, IndexError, av.FFmpegError) as error:
             raise DeviceError(f"{path}: the frames of the session can't be read") from error

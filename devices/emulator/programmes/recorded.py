@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from devices.clock import NANOSECONDS
+from devices.containers.opening import open_container
 from devices.device import DeviceError
 from devices.emulator.programmes.programme import GazePoint, Picture, Programme, SoundTrack
 from devices.emulator.programmes.sound import load_sound
@@ -35,9 +36,7 @@ def load_recording(folder: Path) -> Programme:
 def _load(folder: Path) -> Programme:
     times = _times(folder / "Neon Scene Camera v1 ps1.time")
     start = int(times[0])
-    with av.open(
-        str(_present(folder / "Neon Scene Camera v1 ps1.mp4")), metadata_errors="replace"
-    ) as container:
+    with open_container(_present(folder / "Neon Scene Camera v1 ps1.mp4")) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
         length_size, parameters = parameter_sets(bytes(context.extradata))
@@ -63,7 +62,7 @@ def _load(folder: Path) -> Programme:
 
 def _sound(video: Path, length: int) -> SoundTrack | None:
     """The microphone's track, cut to the length (ns) of the pictures; None where there is none."""
-    with av.open(str(video), metadata_errors="replace") as container:
+    with open_container(video) as container:
         if not container.streams.audio:
             return None
     track = load_sound(video)

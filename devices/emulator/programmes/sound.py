@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.clock import NANOSECONDS
+from devices.containers.opening import open_container
 from devices.device import DeviceError
 from devices.emulator.programmes.programme import SoundTrack, SoundUnit
 from devices.neon.sound.units import UNIT_SAMPLES
@@ -22,7 +23,7 @@ BIT_RATE = 24_000
 def load_sound(path: Path, rate: int = RATE) -> SoundTrack:
     """A file's first sound track, as a microphone of `rate` Hz hears it. Raises DeviceError."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             if not container.streams.audio:
                 raise DeviceError(f"{path}: there is no sound in it: give a WAV file")
             pieces = [np.zeros(0, np.float32), *_resampled(container, rate)]

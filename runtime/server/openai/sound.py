@@ -9,6 +9,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.containers.opening import open_container
+
 RATE = 16_000
 """Hz, to which what is sent is brought."""
 LONGEST = 600
@@ -35,7 +37,7 @@ def decoded(content: bytes) -> NDArray[np.float32]:
     """
     parts, count = [], 0
     try:
-        with av.open(io.BytesIO(content), metadata_errors="replace") as file:
+        with open_container(io.BytesIO(content)) as file:
             if not file.streams.audio:
                 raise BadSoundFile("the file has no sound")
             resampler = av.AudioResampler("flt", "mono", RATE)
@@ -55,7 +57,7 @@ def encoded(wav: bytes, form: str) -> bytes:
     container, codec, _, rate = FORMATS[form]
     written = io.BytesIO()
     try:
-        with av.open(io.BytesIO(wav)) as heard, av.open(written, "w", container) as file:
+        with open_container(io.BytesIO(wav)) as heard, av.open(written, "w", container) as file:
             source = heard.streams.audio[0]
             stream = file.add_stream(codec, rate or source.rate, layout="mono")
             for frame in heard.decode(source):
