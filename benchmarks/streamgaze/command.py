@@ -269,8 +269,9 @@ def add_way_options(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=ENGINES,
         default="auto",
-        help="of the bundle's graphs, as in runtime.live (default: the first that is there), or "
-        "torch: PyTorch with hooks, from the checkpoints that the bundle was made of",
+        help="of the bundle's graphs, as in runtime.live (default: the first that is there); "
+        "as-cuda: on the CPU, what CUDA makes of a bundle for it; or torch: PyTorch with hooks, "
+        "from the checkpoints that the bundle was made of",
     )
     engine.add_argument(
         "--threads", type=numbers.whole(0), default=0, metavar="N", help="of the CPU; 0: all cores"

@@ -1,7 +1,8 @@
-"""The same run through PyTorch and hooks."""
+"""The same run through PyTorch and hooks, and as CUDA rounds."""
 
 import numpy as np
 import pytest
+from cuda_bundles import for_cuda
 from drawn_streamgaze import alert, choice, draw_set
 
 from benchmarks.streamgaze.__main__ import main
@@ -57,6 +58,27 @@ def test_other_checkpoints_than_the_bundle_was_made_of(tiny_folder, small_set, t
     assert main(small_set.options(*command)) == 1
     error = capsys.readouterr().err
     assert "was not made from this file" in error and error.count("\n") == 1
+
+
+def test_as_cuda_rounds(tiny_folder, small_set, tmp_path):
+    bundle = for_cuda(tiny_folder, tmp_path / "cuda", "fp16")
+    options = ["--bundle", bundle, "--engine", "as-cuda", "--out", tmp_path / "rounded"]
+    assert main(small_set.options(*options)) == 0
+    assert main(small_set.options("--bundle", tiny_folder, "--out", tmp_path / "float32")) == 0
+    rounded, exact = (read_run(tmp_path / name) for name in ("rounded", "float32"))
+    assert rounded.conditions.engine.endswith("as CUDA rounds")
+    off = [
+        abs(np.subtract(*(list(each.probabilities.values()) for each in (one, other)))).max()
+        for one, other in zip(rounded.results, exact.results, strict=True)
+    ]
+    assert 0 < max(off) < 0.01
+
+
+def test_only_a_bundle_for_cuda_is_run_as_cuda(tiny_folder, small_set, tmp_path, capsys):
+    options = ["--bundle", tiny_folder, "--engine", "as-cuda", "--out", tmp_path / "run"]
+    assert main(small_set.options(*options)) == 1
+    error = capsys.readouterr().err
+    assert "was not exported with --target cuda" in error and error.count("\n") == 1
 
 
 def test_a_context_in_pytorch_rewinds(tiny_models, tiny_reference):
