@@ -74,6 +74,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=INT4_ACCUMULATION,
         help="what int4 brings activations to before it multiplies (default %(default)s)",
     )
+    parser.add_argument(
+        "--encoders",
+        choices=("float32", "int8"),
+        help="what V-JEPA and the vision tower are multiplied in on a CPU (default float32; int8 "
+        "is faster where the processor has dot products of 8-bit numbers: VNNI, AMX)",
+    )
     live = parser.add_argument_group("settings of the live loop, kept in the bundle")
     live.add_argument(
         "--live-grid", metavar="HxW", help="visual tokens of a step (default 9x12, tiny 3x4)"
@@ -149,7 +155,7 @@ def _export(options: argparse.Namespace, settings: Settings, console: Console) -
     written = linears(options.quant, options.accumulate, target)
     checkpoints = _checkpoints(options, console)
     name = options.name or options.out.resolve().name
-    builder = BundleBuilder(checkpoints, options.out, name, settings, written)
+    builder = BundleBuilder(checkpoints, options.out, name, settings, written, options.encoders)
     console.print(_injection_line(builder.injection))
     with _progress(console) as progress:
         task = progress.add_task("inspection", total=1.0)

@@ -37,6 +37,7 @@ from export.parity.reading.oracle import Oracle, OurReading
 from runtime.bundle import names
 from runtime.bundle.manifest import (
     FORMAT_VERSION,
+    EncoderType,
     Geometry,
     Injection,
     Manifest,
@@ -68,7 +69,9 @@ class BundleBuilder:
         name: str,
         settings: Settings,
         linears: Linears,
+        encoders: EncoderType | None = None,
     ) -> None:
+        """`encoders`: what V-JEPA's and the vision tower's products are computed in on a CPU."""
         self._sources = checkpoints
         self._folder = folder
         self._name = name
@@ -99,7 +102,7 @@ class BundleBuilder:
             if layer != last and module not in self._gaze.dead
         )
         self._pruned = last if last in layers else None
-        self._encoders = encoder_types(linears.precision.target)
+        self._encoders = encoder_types(linears.precision.target, encoders)
         plan = name, self._geometry(), settings, self._prompt, self._positions
         inspection.check_plan(folder, *plan)
 
@@ -156,22 +159,23 @@ class BundleBuilder:
         progress("written", 1.0)
 
     def _write_vjepa(self, progress: Share) -> None:
-        self._narrow(export_vjepa(self._vjepa, self._folder), names.VJEPA)
+        path = export_vjepa(self._vjepa, self._folder)
+        narrow(path, self._encoders[names.VJEPA])
 
     def _write_resampler(self, progress: Share) -> None:
         resampler = self._gaze.resampler
         scene = export_scene_half(resampler, self._vjepa, self._kept, self._folder)
-        self._narrow(scene, names.SCENE)
-        self._narrow(export_gaze_half(resampler, self._kept, self._folder), names.GAZE)
-
-    def _narrow(self, path: Path, graph: str) -> None:
-        if self._encoders[graph] != "float32":
-            narrow(path, self._encoders[graph])
+        narrow(scene, self._encoders[names.SCENE])
+        gaze = export_gaze_half(resampler, self._kept, self._folder)
+        narrow(gaze, self._encoders[names.GAZE])
 
     def _write_vision(self, progress: Share) -> None:
         state, size = self._qwen.vision_state(), self._qwen.vision
         kind = self._encoders[names.VISION]
-        VisionEmitter(state, size, self._pictures, kind).emit(self._folder)
+        emitted = "float32" if kind == "int8" else kind
+        path = VisionEmitter(state, size, self._pictures, emitted).emit(self._folder)
+        if emitted != kind:
+            narrow(path, kind)
 
     def _write_decoder(self, progress: Share) -> None:
         emitter = DecoderEmitter(self._weights, self._qwen.decoder, self._kept, self._linears)
@@ -283,6 +287,7 @@ class BundleBuilder:
             "vjepa pixels": str(self._sources.vjepa_pixels),
             "precision": f"{self._linears.precision.kind}, {self._linears.precision.accumulation}",
             "target": self._linears.precision.target,
+            "encoders": str(self._encoders),
         }
 
     @cached_property

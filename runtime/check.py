@@ -74,7 +74,7 @@ def memory_need(manifest: Manifest, tokens: int = CONTEXT_TOKENS) -> MemoryNeed:
     patches = vjepa.tubelets * vjepa.side**2
     heads = max(1, vjepa.width // HEAD_DIM)
     wide = np.dtype(np.float32).itemsize
-    score = wide if manifest.encoders[names.VJEPA] == "float32" else wide // 2
+    score = wide // 2 if manifest.encoders[names.VJEPA] in ("fp16", "bf16") else wide
     scores = SHARED_SCORES * heads * patches**2 * score
     feed_forward = FEED_FORWARDS * patches * 4 * vjepa.width * wide
     graphs = {name for name in manifest.files if ".onnx" in name}

@@ -15,6 +15,8 @@ import onnx
 from numpy.typing import DTypeLike
 from onnx import TensorProto, helper, numpy_helper
 
+from export.checkpoints.common import CheckpointError
+from export.graphs.eight_bits import to_eight_bits
 from export.graphs.model_file import save_model
 from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType, Target
@@ -40,18 +42,31 @@ PRODUCT = "MatMul"
 MOVES = ("Split", "Squeeze", "Unsqueeze", "Gather", "Slice", "Reshape", "Transpose", "Identity")
 
 
-def encoder_types(target: Target) -> dict[str, EncoderType]:
-    """What each encoder is stored and multiplied in; a CPU multiplies fastest in float32."""
+def encoder_types(target: Target, asked: EncoderType | None = None) -> dict[str, EncoderType]:
+    """What each encoder is stored and multiplied in: for a CPU float32, or int8 where it is asked
+    for; the resampler is too small to be worth it.
+
+    Raises CheckpointError where a target has no such products.
+    """
     if target == "cuda":
+        if asked is not None:
+            raise CheckpointError(
+                f"--encoders {asked}: a bundle for CUDA has them in 16 bits: leave it out, or give "
+                "--target cpu"
+            )
         return ENCODER_TYPES
-    return dict.fromkeys(ENCODER_TYPES, "float32")
+    kinds: dict[str, EncoderType] = dict.fromkeys(ENCODER_TYPES, "float32")
+    return kinds | dict.fromkeys((names.VJEPA, names.VISION), asked or "float32")
 
 
 def narrow(path: Path, kind: EncoderType) -> None:
-    """Bring the weights and products of the float32 graph at `path` to 16 bits, in place."""
-    model = onnx.load(path)
-    _Narrowing(model.graph, kind).apply()
-    save_model(model, path)
+    """Bring the weights and products of the float32 graph at `path` to fewer bits, in place."""
+    if kind == "int8":
+        to_eight_bits(path)
+    elif kind != "float32":
+        model = onnx.load(path)
+        _Narrowing(model.graph, kind).apply()
+        save_model(model, path)
 
 
 def write_for_cpu(source: Path, folder: Path) -> Path:

@@ -42,7 +42,7 @@ def compare_whole(
     whole = ReferenceModel.load(oracle.folder, oracle.encoder_file, oracle.pixels, gaze, layers)
     cases = graph_cases(models, whole)
     clip = cut_down_case(models, whole, cases[-1])
-    if bundle.manifest.target == "cuda":
+    if bundle.manifest.rounds_encoders:
         exact, cases = cases, narrow_cases(models, whole, whole.resampler)
         yield from rounding_figures(bundle.manifest, exact, cases)
     yield from check_graphs(models, cases)
@@ -62,7 +62,7 @@ def compare_by_layers(
     models = Models(bundle, load=BriefEngine)
     first = TransformersReading.of(oracle.folder, LAYERS)
     cases, clip = _cases(models, oracle, first)
-    if bundle.manifest.target == "cuda":
+    if bundle.manifest.rounds_encoders:
         again = ReferenceModel(first.model, oracle.encoder(), oracle.gaze, oracle.pictures)
         exact, cases = cases, narrow_cases(models, again, oracle.gaze)
         del again

@@ -177,7 +177,7 @@ def _our_step(
     clip = case.clip
     encoding = clip.encodings[step]
     assert encoding is not None
-    if models.bundle.manifest.target == "cuda":  # 16 bits are compared elsewhere: PyTorch's own
+    if models.bundle.manifest.rounds_encoders:  # compared elsewhere: here PyTorch's own
         theirs = case.steps[step]
         assert theirs.residuals is not None
         return theirs.visual.numpy(), theirs.residuals.numpy()

@@ -1,4 +1,4 @@
-"""What storing the encoders in 16 bits changes, apart from what their kernels change.
+"""What storing the encoders in 16 or 8 bits changes, apart from what their kernels change.
 
 PyTorch's encoders are run twice: as they were read, and with every matrix rounded as the graphs
 store it. Their difference is the rounding's; the graphs are compared with the second.
@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.graphs.eight_bits import restored
 from export.parity.graphs import GraphCase, graph_cases
 from export.parity.reading.released_gaze import ReleasedGaze
 from export.parity.reference import ReferenceModel
-from export.parity.tolerances import encoder_figure
+from export.parity.tolerances import encoder_figure, encoder_type
 from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType, Manifest, ParityFigure
 from runtime.model.models import Models
@@ -38,10 +39,12 @@ def narrow_cases(models: Models, reference: ReferenceModel, gaze: ReleasedGaze) 
 
 @torch.no_grad()
 def round_matrices(module: nn.Module, kind: EncoderType) -> None:
-    """Every matrix of a module as it is stored in 16 bits; convolutions and vectors stay."""
+    """Every matrix of a module as a graph stores it; convolutions and vectors stay."""
     for linear in module.modules():
         if isinstance(linear, nn.Linear):
-            linear.weight.copy_(linear.weight.to(TORCH_TYPES[kind]).float())
+            whole = linear.weight.float()
+            rounded = restored(whole) if kind == "int8" else whole.to(TORCH_TYPES[kind]).float()
+            linear.weight.copy_(rounded)
 
 
 def _rounded_resampler(gaze: ReleasedGaze, kind: EncoderType) -> Mapping[str, Tensor]:
@@ -72,5 +75,6 @@ def rounding_figures(
             for gaze in before.gazes
         ]
         for graph, what, narrow, wide in pairs:
-            told = f"rounding to {manifest.encoders[graph]} alone, {what}, {before.name}"
+            kind = encoder_type(manifest, graph)
+            told = f"rounding to {kind} alone, {what}, {before.name}"
             yield encoder_figure(manifest, graph, told, narrow, wide)

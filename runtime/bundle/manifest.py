@@ -11,7 +11,7 @@ from typing import Literal
 
 FORMAT_VERSION = 4
 Target = Literal["cuda", "cpu"]
-EncoderType = Literal["float32", "fp16", "bf16"]
+EncoderType = Literal["float32", "fp16", "bf16", "int8"]
 QuantizationKind = Literal["int4", "int4-mixed", "int8", "fp16", "float32"]
 Accumulation = Literal["float", "int8"]
 
@@ -233,3 +233,8 @@ class Manifest:
     parity: tuple[ParityFigure, ...] = ()
     files: dict[str, FileSpec] = field(default_factory=dict)
     digest: str = ""  # sha256 of the manifest itself, this field left empty
+
+    @property
+    def rounds_encoders(self) -> bool:
+        """Whether matrices of any encoder are stored in less than float32."""
+        return set(self.encoders.values()) != {"float32"}

@@ -10,6 +10,7 @@ NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 # Of the first processor: what it is, and which instructions decide between kernels.
 TELLING = ("model name", "CPU implementer", "CPU variant", "CPU part", "flags", "Features")
 LONGEST = 1 << 14  # characters
+DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # each adds products of 8 bits in 32
 
 
 def processor(file: Path = PROCESSORS) -> str:
@@ -20,6 +21,11 @@ def processor(file: Path = PROCESSORS) -> str:
         if name.strip() in TELLING:
             told.append(" ".join(value.split()))
     return "; ".join(told if len(told) > 1 else [*told, platform.processor()])
+
+
+def has_dot_products(file: Path = PROCESSORS) -> bool:
+    """Whether an x86-64 processor is known to add products of 8-bit numbers without overflow."""
+    return not DOT_PRODUCTS.isdisjoint(processor(file).replace(";", " ").split())
 
 
 def nvidia_driver(file: Path = NVIDIA_DRIVER) -> str:

@@ -1,18 +1,20 @@
-"""Products of 8-bit numbers are added without overflow on every processor."""
+"""Products of 8-bit numbers are added without overflow on every processor, and fast."""
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
+from runtime.engines import engine
 from runtime.engines.engine import OnnxEngine
 
 ROWS, WIDTH, COLUMNS = 12, 512, 64
 
 
-def test_the_largest_activations_and_weights_do_not_overflow(tmp_path):
+@pytest.fixture
+def loaded(tmp_path):
+    """A product of the largest weights; its engine, loaded anew at each call."""
     weights = np.full((WIDTH, COLUMNS), 127, np.int8)
     weights[:, 1::2] = -127
-    activations = np.ones((ROWS, WIDTH), np.float32)  # brought to 255, of 0 to 255
     node = helper.make_node(
         "DynamicQuantizeMatMul", ["activations", "weights", "scale"], ["y"], domain="com.microsoft"
     )
@@ -28,5 +30,22 @@ def test_the_largest_activations_and_weights_do_not_overflow(tmp_path):
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "products.onnx")
-    got = OnnxEngine(tmp_path / "products.onnx", threads=1).run({"activations": activations})["y"]
-    assert got == pytest.approx(activations @ (weights / 127.0), rel=1e-5)
+    return lambda: OnnxEngine(tmp_path / "products.onnx", threads=1)
+
+
+def test_the_largest_activations_and_weights_do_not_overflow(loaded):
+    activations = np.ones((ROWS, WIDTH), np.float32)  # brought to 255, of 0 to 255
+    got = loaded().run({"activations": activations})["y"]
+    assert got == pytest.approx(np.full((ROWS, COLUMNS), WIDTH) * np.resize([1, -1], COLUMNS))
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_the_slow_way_is_taken_only_where_it_is_needed(loaded, monkeypatch, has):
+    """With it a processor that has dot products multiplies four times slower."""
+    monkeypatch.setattr(engine, "has_dot_products", lambda: has)
+    options = loaded()._session.get_session_options()
+    if has:
+        with pytest.raises(RuntimeError, match="config"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"

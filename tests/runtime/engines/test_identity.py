@@ -1,6 +1,8 @@
 """What tells devices apart that may compute otherwise."""
 
-from runtime.engines.identity import nvidia_driver, processor
+import pytest
+
+from runtime.engines.identity import has_dot_products, nvidia_driver, processor
 
 INTEL = """processor\t: 0
 model name\t: A Processor @ 2.0GHz
@@ -26,6 +28,19 @@ def test_a_processor_is_its_model_and_its_instructions(tmp_path):
     assert told(tmp_path, INTEL.format(speed=2000, more="avx512f ")) != intel
     assert "asimd asimddp; 0xd42" in told(tmp_path, ARM)
     assert processor(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("more", "has"),
+    [("", False), ("avx512f ", False), ("avx512_vnni ", True), ("avx_vnni ", True)],
+)
+def test_dot_products_are_instructions(tmp_path, more, has):
+    file = tmp_path / "cpuinfo"
+    file.write_text(INTEL.format(speed=2000, more=more))
+    assert has_dot_products(file) == has
+    file.write_text("flags\t\t: fpu amx_int8\n")
+    assert has_dot_products(file)
+    assert not has_dot_products(tmp_path / "none")
 
 
 def test_a_driver_is_its_version(tmp_path):
