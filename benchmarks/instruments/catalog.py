@@ -30,6 +30,7 @@ DECODER, HABITS, PYTORCH = "decoder", "habits", "pytorch"
 TINY = ("--shape", "tiny", "--rounds=2")
 BENCHMARKS = (
     Benchmark("stages", "what each stage takes, and what share of the peak it reaches", ()),
+    Benchmark("encoders", "what encoders in 8 bits save", ("--rounds", "2")),
     Benchmark("decode", "prefill and decode, against PyTorch", TINY, room=DECODER),
     Benchmark("injection", "what adding residuals costs", TINY, room=DECODER),
     Benchmark("size", "what a device would do", TINY, room=DECODER),
