@@ -40,6 +40,7 @@ def test_a_token_that_is_a_thousand_times_larger_spoils_no_other(tmp_path):
     assert (got[2] == 0).all()
 
 
+@pytest.mark.long
 def test_a_bundle_with_them_compares_with_pytorch(checkpoints, tiny_models, tmp_path):  # noqa: F811
     out = tmp_path / "bundle"
     wanted = ["--quant", "float32", "--target", "cpu", "--encoders", "int8"]

@@ -60,6 +60,7 @@ def test_other_checkpoints_than_the_bundle_was_made_of(tiny_folder, small_set, t
     assert "was not made from this file" in error and error.count("\n") == 1
 
 
+@pytest.mark.long
 def test_as_cuda_rounds(tiny_folder, small_set, tmp_path):
     bundle = for_cuda(tiny_folder, tmp_path / "cuda", "fp16")
     options = ["--bundle", bundle, "--engine", "as-cuda", "--out", tmp_path / "rounded"]
