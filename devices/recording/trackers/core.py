@@ -207,7 +207,8 @@ def _points(
 
 def _pixels(positions: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
     """Core counts from the bottom left, in fractions of the frame."""
-    return np.stack([positions[:, 0], 1.0 - positions[:, 1]], axis=1) * size
+    with np.errstate(over="ignore"):  # what is too large for a number becomes none
+        return np.stack([positions[:, 0], 1.0 - positions[:, 1]], axis=1) * size
 
 
 def _fixations(

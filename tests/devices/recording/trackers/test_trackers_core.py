@@ -124,6 +124,20 @@ def test_a_data_file_that_was_cut_off_is_read_up_to_there(tmp_path):
     assert "1 of 120 gaze samples left out (cut off at the end of gaze.pldata)" in read.notices[0]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_place_beyond_all_numbers_is_no_gaze(tmp_path):
+    """Finite as it is said, and not in pixels: nothing of it reaches the terminal."""
+    draw_core(tmp_path / "rec", gaze=12)
+    data = unpacked(tmp_path / "rec" / "gaze.pldata")
+    data[3]["norm_pos"] = [0.5, 1.5e308]
+    write_pldata(tmp_path / "rec", "gaze", data)
+    fixation = {"timestamp": data[5]["timestamp"], "duration": 100.0, "norm_pos": [-1.7e308, 0.5]}
+    write_pldata(tmp_path / "rec", "fixations", [{**fixation, "id": 1}])
+    read = describe(tmp_path / "rec")
+    assert np.flatnonzero(~read.gaze.worn).tolist() == [3]
+    assert read.fixations == ()
+
+
 def test_data_of_another_form_are_no_traceback(tmp_path):
     draw_core(tmp_path / "rec")
     file = tmp_path / "rec" / "gaze.pldata"
