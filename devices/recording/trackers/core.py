@@ -207,7 +207,7 @@ def _points(
 
 def _pixels(positions: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
     """Core counts from the bottom left, in fractions of the frame."""
-    with np.errstate(over="ignore"):  # what is too large for a number becomes none
+    with np.errstate(over="ignore", invalid="ignore"):  # what is none, or becomes none, stays so
         return np.stack([positions[:, 0], 1.0 - positions[:, 1]], axis=1) * size
 
 

@@ -1,5 +1,7 @@
 """Pupil Core: Capture's recordings and Player's exports, beside msgpack, numpy and pandas."""
 
+import struct
+
 import msgpack
 import numpy as np
 import pandas as pd
@@ -125,13 +127,15 @@ def test_a_data_file_that_was_cut_off_is_read_up_to_there(tmp_path):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_place_beyond_all_numbers_is_no_gaze(tmp_path):
-    """Finite as it is said, and not in pixels: nothing of it reaches the terminal."""
+@pytest.mark.parametrize("bits", [0x7FEAAAAAAAAAAAAA, 0x7FF0000000000001], ids=["large", "signals"])
+def test_a_place_beyond_all_numbers_is_no_gaze(tmp_path, bits):
+    """One that is finite and not in pixels, a NaN that signals: nothing reaches the terminal."""
+    (place,) = struct.unpack("<d", struct.pack("<Q", bits))
     draw_core(tmp_path / "rec", gaze=12)
     data = unpacked(tmp_path / "rec" / "gaze.pldata")
-    data[3]["norm_pos"] = [0.5, 1.5e308]
+    data[3]["norm_pos"] = [0.5, place]
     write_pldata(tmp_path / "rec", "gaze", data)
-    fixation = {"timestamp": data[5]["timestamp"], "duration": 100.0, "norm_pos": [-1.7e308, 0.5]}
+    fixation = {"timestamp": data[5]["timestamp"], "duration": 100.0, "norm_pos": [place, 0.5]}
     write_pldata(tmp_path / "rec", "fixations", [{**fixation, "id": 1}])
     read = describe(tmp_path / "rec")
     assert np.flatnonzero(~read.gaze.worn).tolist() == [3]
