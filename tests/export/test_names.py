@@ -15,7 +15,7 @@ class FakeBuilder:
     injection = Injection((6, 13, 20, 27), "stated")
     built = SimpleNamespace()
 
-    def __init__(self, checkpoints, folder, name, settings, linears):
+    def __init__(self, checkpoints, folder, name, settings, linears, encoders):
         FakeBuilder.built = SimpleNamespace(checkpoints=checkpoints, folder=folder, name=name)
 
     def inspect(self, progress):
