@@ -84,7 +84,7 @@ class OnnxEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         # Without it, x86-64 without dot products adds products of 8 bits in pairs of 16, which
-        # overflow; with it, one that has them multiplies four times slower.
+        # overflow; with it, one that has them multiplies several times slower.
         if not has_dot_products():
             options.add_session_config_entry("session.x64quantprecision", "1")
         if not packed:

@@ -41,7 +41,7 @@ def test_the_largest_activations_and_weights_do_not_overflow(loaded):
 
 @pytest.mark.parametrize("has", [False, True])
 def test_the_slow_way_is_taken_only_where_it_is_needed(loaded, monkeypatch, has):
-    """With it a processor that has dot products multiplies four times slower."""
+    """With it a processor that has dot products multiplies several times slower."""
     monkeypatch.setattr(engine, "has_dot_products", lambda: has)
     options = loaded()._session.get_session_options()
     if has:
