@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from benchmarks.instruments.conditions import Conditions
 from benchmarks.instruments.findings import Finding, findings_table
+from benchmarks.instruments.outputs import result_file, write_result
 
 Value = float | int | str | None
 NOT_MEASURED = ""
@@ -85,8 +85,8 @@ class Result:
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
     """The options of every benchmark that say where its result goes besides the screen."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here, too")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables here, too")
+    for name, what in (("--json", "every figure"), ("--markdown", "the tables")):
+        parser.add_argument(name, type=result_file, metavar="FILE", help=f"write {what} here, too")
 
 
 def publish(result: Result, options: argparse.Namespace, console: Console) -> int:
@@ -96,9 +96,9 @@ def publish(result: Result, options: argparse.Namespace, console: Console) -> in
     if result.findings:
         console.print(findings_table(result.findings))
     if options.json is not None:
-        options.json.write_bytes(result.json())
+        write_result(options.json, result.json())
     if options.markdown is not None:
-        options.markdown.write_text(result.markdown(), encoding="utf-8")
+        write_result(options.markdown, result.markdown().encode())
     return 0 if result.is_met else 1
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.instruments.outputs import result_file, write_result
 from benchmarks.mini.forgetting import age_lines, by_age, draw_ages
 from benchmarks.mini.held_out import ClipPair, held_out
 from benchmarks.mini.table import Tally, agreement_line, table_lines
 from benchmarks.mini.trial import Judged, Trial
 from benchmarks.streamgaze.data.dataset import DataSetError
+from benchmarks.streamgaze.reporting.charts import require_charts
 from devices import numbers
 from devices.parser import Parser, complain
 from devices.synthetic.questions import ASKERS
@@ -56,10 +58,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="N",
         help="questions that PyTorch is asked",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="every answer, one JSON line each")
+    parser.add_argument(
+        "--out", type=result_file, metavar="FILE", help="every answer, one JSON line each"
+    )
     parser.add_argument(
         "--chart",
-        type=Path,
+        type=result_file,
         metavar="FILE",
         help="draw what is right by how long ago the look was (PNG; needs the extra report)",
     )
@@ -83,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, console: Console) -> None:
     bundle = Bundle.open(options.bundle)
     trial = Trial(Models(bundle))
+    of_torch = None if options.checkpoints is None else _torch_trial(options.checkpoints, bundle)
+    if options.chart is not None:
+        require_charts()
     judged: list[Judged] = []
     pairs: list[ClipPair] = []
     tally = Tally(ASKERS, options.questions)
@@ -101,16 +108,17 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     ages = by_age(judged)
     for line in (*table_lines(tally, ASKERS), "", *age_lines(ages)):
         print(line)
+    if options.out is not None:
+        lines = [json.dumps(asdict(each)) + "\n" for each in judged]
+        write_result(options.out, "".join(lines).encode())
     if options.chart is not None:
         draw_ages(options.chart, ages)
-    if options.checkpoints is not None:
-        print(agreement_line(judged, _asked_of_torch(options.checkpoints, bundle, pairs)))
-    if options.out is not None:
-        lines = (json.dumps(asdict(each)) for each in judged)
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if of_torch is not None:
+        asked = [each for pair in pairs for each in of_torch.judge(pair)]
+        print(agreement_line(judged, asked))
 
 
-def _asked_of_torch(folder: Path, bundle: Bundle, pairs: Sequence[ClipPair]) -> list[Judged]:
+def _torch_trial(folder: Path, bundle: Bundle) -> Trial:
     from export.checkpoints.common import CheckpointError
     from export.mini.checkpoint import checkpoints_in
     from export.parity.torch_models import TorchModels
@@ -120,8 +128,7 @@ def _asked_of_torch(folder: Path, bundle: Bundle, pairs: Sequence[ClipPair]) -> 
         models = TorchModels.load(bundle, files.qwen_folder, files.vjepa_file, files.gaze_file)
     except CheckpointError as error:
         raise RuntimeFault(str(error)) from error
-    trial = Trial(models)
-    return [each for pair in pairs for each in trial.judge(pair)]
+    return Trial(models)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The evaluation of mini: what it asks, how it counts, what rounding is said to change."""
 
+import importlib.util
 import json
 from itertools import islice
 
@@ -145,3 +146,19 @@ def test_what_is_remembered_is_counted_by_age(tmp_path):
     assert len(lines) == 4
     draw_ages(tmp_path / "ages.png", ages)
     assert (tmp_path / "ages.png").read_bytes().startswith(b"\x89PNG")
+
+
+
+def test_what_is_wanted_in_the_end_is_missed_before_the_first_question(
+    tmp_path, monkeypatch, capsys
+):
+    def asked(*_):
+        raise AssertionError("a question was asked")
+
+    monkeypatch.setattr("benchmarks.mini.__main__.held_out", asked)
+    assert main(["--checkpoints", str(tmp_path)]) == 1
+    assert str(tmp_path) in capsys.readouterr().err
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert main(["--chart", str(tmp_path / "chart.png")]) == 1
+    told = capsys.readouterr().err
+    assert "extra 'report'" in told and told.count("\n") == 1

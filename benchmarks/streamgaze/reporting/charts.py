@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,18 @@ def draw_latencies(path: Path, latencies: Mapping[str, Sequence[float]]) -> None
     save_figure(figure, axes, path)
 
 
+def require_charts() -> None:
+    """Raises DataSetError where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise DataSetError("charts need the extra 'report': install it, or ask for none")
+
+
 def new_figure(width: float):  # noqa: ANN201 - matplotlib's types are known only where it is installed
     """A figure (inches wide) and its axes. Raises DataSetError where matplotlib is missing."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DataSetError("charts need the extra 'report', or say --no-charts") from error
+    require_charts()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()

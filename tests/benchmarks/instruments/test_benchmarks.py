@@ -45,6 +45,31 @@ def test_a_result_is_on_the_screen_in_json_and_in_markdown(tmp_path, figure, sta
     assert ("NOT met" in files[1].read_text()) is (status == 1)
 
 
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path, capsys, option
+):
+    (tmp_path / "file").write_text("kept")
+    for place, said in ((tmp_path, "is a folder"), (tmp_path / "file/r.json", "is no folder")):
+        for each in BENCHMARKS:
+            if each.quick is None:
+                continue
+            with pytest.raises(SystemExit) as ended:
+                main([each.name, option, str(place)])
+            assert ended.value.code == 2, each.name
+            told = capsys.readouterr().err
+            assert said in told and told.count("\n") == 1, each.name
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_folders_of_a_result_are_made(tmp_path):
+    parser = Parser()
+    add_outputs(parser)
+    file = tmp_path / "new/folder/r.json"
+    assert publish(result(1.0), parser.parse_args(["--json", str(file)]), Console()) == 0
+    assert json.loads(file.read_text())["benchmark"] == "example"
+
+
 def test_the_conditions_name_the_commit_and_the_versions():
     there = Conditions.here("once", input_hash("x"))
     if there.commit is not None:
