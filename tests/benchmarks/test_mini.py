@@ -148,7 +148,6 @@ def test_what_is_remembered_is_counted_by_age(tmp_path):
     assert (tmp_path / "ages.png").read_bytes().startswith(b"\x89PNG")
 
 
-
 def test_what_is_wanted_in_the_end_is_missed_before_the_first_question(
     tmp_path, monkeypatch, capsys
 ):
