@@ -54,7 +54,7 @@ def both_ways(bundle: Bundle, folder: Path, threads: int) -> dict[str, Models]:
     if bundle.manifest.rounds_encoders:
         raise RuntimeFault(f"{bundle.folder}: its encoders are not float32: give another --bundle")
     try:
-        from export.graphs.eight_bits import to_eight_bits
+        from export.graphs.precision.eight_bits import to_eight_bits
     except ImportError as error:
         raise RuntimeFault(f"extra 'export': {error.name} is not installed") from error
     for name in (VJEPA, VISION):

@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace, settings: Settings, console: Console) -> int:
     from export.builder import BundleBuilder
-    from export.graphs.quantization import linears
+    from export.graphs.precision.quantization import linears
 
     target = options.target or ("cuda" if find_gpu() else "cpu")
     written = linears(options.quant, options.accumulate, target)

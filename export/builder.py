@@ -24,8 +24,8 @@ from export.geometry import bundle_geometry
 from export.graphs.decoder import DecoderEmitter, write_embeddings
 from export.graphs.graph_writer import graph_spec
 from export.graphs.kernels import check_kernels
-from export.graphs.narrowing import encoder_types, narrow
-from export.graphs.quantization import Linears
+from export.graphs.precision.narrowing import encoder_types, narrow
+from export.graphs.precision.quantization import Linears
 from export.graphs.traced import export_gaze_half, export_scene_half, export_vjepa
 from export.graphs.vision import VisionEmitter
 from export.graphs.weights import DecoderWeights, RoundedWeights

@@ -18,7 +18,7 @@ from export.checkpoints.common import CheckpointError, refuse_not_finite, refuse
 from export.checkpoints.gaze import GazeCheckpoint
 from export.checkpoints.injection import rules, spelled
 from export.checkpoints.qwen import VISION, QwenCheckpoint
-from export.graphs.quantization import Linears
+from export.graphs.precision.quantization import Linears
 from export.graphs.weights import DecoderWeights
 from export.modules.vjepa import VJepaEncoder
 from runtime.bundle.manifest import Geometry, PositionRule, PromptPieces, Settings

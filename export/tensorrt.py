@@ -18,7 +18,7 @@ from typing import Any, get_args
 from devices import numbers
 from devices.parser import Parser, complain
 from export.graphs.likeness import random_inputs, relative_difference
-from export.graphs.low_precision import write_with_precision
+from export.graphs.precision.low_precision import write_with_precision
 from runtime.bundle.names import GAZE, SCENE, VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine

@@ -31,7 +31,7 @@ from devices.parser import Parser, complain
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import graph_spec
-from export.graphs.quantization import Linears, linears
+from export.graphs.precision.quantization import Linears, linears
 from export.random.shapes import SHAPES
 from runtime.bundle.manifest import Accumulation, Manifest, QuantizationKind
 from runtime.bundle.names import DECODER

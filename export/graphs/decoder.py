@@ -21,7 +21,7 @@ from onnx import ValueInfoProto
 from export import files
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.graph_writer import CONTRIB, GraphWriter, tensor_info
-from export.graphs.quantization import EMBEDDINGS, ROWS, Linears, WeightSource
+from export.graphs.precision.quantization import EMBEDDINGS, ROWS, Linears, WeightSource
 from runtime.bundle import names
 from runtime.bundle.token_table import TableFormat, stored_rows, stored_type, stored_width
 

@@ -85,6 +85,15 @@ class GraphWriter:
         )
         return outputs[0]
 
+    def nodes(self, added: Sequence[onnx.NodeProto]) -> None:
+        """Append nodes that something else made."""
+        self._nodes.extend(added)
+
+    def holds(self, name: str) -> bool:
+        """Whether a value of this name was added: of a node or a constant."""
+        given = (output for node in reversed(self._nodes) for output in node.output)
+        return name in given or any(each.name == name for each in self._initializers)
+
     def cast(self, value: str, dtype: DTypeLike, output: str) -> str:
         """Append a cast of `value` to a type; returns `output`."""
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

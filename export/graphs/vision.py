@@ -19,7 +19,7 @@ from onnx import ValueInfoProto
 from export.checkpoints.pictures import PictureRule
 from export.checkpoints.qwen_config import VisionGeometry
 from export.graphs.graph_writer import GraphWriter, tensor_info
-from export.graphs.narrowing import NUMPY_TYPES
+from export.graphs.precision.narrowing import NUMPY_TYPES
 from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType
 

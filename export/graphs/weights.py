@@ -10,7 +10,7 @@ from torch import Tensor
 
 from export.checkpoints.gaze import GazeCheckpoint
 from export.checkpoints.qwen import QwenCheckpoint
-from export.graphs.quantization import EMBEDDINGS, MATRICES, ROWS, Linears
+from export.graphs.precision.quantization import EMBEDDINGS, MATRICES, ROWS, Linears
 from runtime.bundle.token_table import restored_rows, stored_rows
 
 ADAPTED = re.compile(r"^layers\.(\d+)\.self_attn\.(q_proj|v_proj)\.weight$")

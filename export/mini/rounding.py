@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 
 
 class Rounded(nn.Module):

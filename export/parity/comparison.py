@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.graphs.narrowing import cpu_engine
+from export.graphs.precision.narrowing import cpu_engine
 from export.graphs.weights import RoundedWeights
 from export.parity.cut_down import LAYERS, CutDownCase, check_cut_down, cut_down_case
 from export.parity.graphs import (

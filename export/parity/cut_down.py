@@ -21,7 +21,7 @@ from export.checkpoints.qwen import EMBEDDINGS, HEAD
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import graph_spec
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 from export.graphs.weights import DecoderWeights
 from export.parity.graphs import Clip, GraphCase
 from export.parity.reading.positions import video_positions

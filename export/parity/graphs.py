@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from export.graphs.narrowing import cpu_engine
+from export.graphs.precision.narrowing import cpu_engine
 from export.parity.reference import ReferenceModel, ReferenceStep
 from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, encoder_figure, figure
 from runtime.bundle import names

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.graphs.eight_bits import restored
+from export.graphs.precision.eight_bits import restored
 from export.parity.graphs import GraphCase, graph_cases
 from export.parity.reading.released_gaze import ReleasedGaze
 from export.parity.reference import ReferenceModel

@@ -9,7 +9,7 @@ import pytest
 from cuda_bundles import for_cuda
 
 from benchmarks.stages import main as stages
-from export.graphs.narrowing import cpu_engine
+from export.graphs.precision.narrowing import cpu_engine
 from export.parity.graphs import engine_logits, random_clip, random_encoding
 from runtime.bundle.names import DECODER, GRAPHS
 from runtime.bundle.opening import Bundle

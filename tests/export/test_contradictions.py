@@ -11,7 +11,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from export.builder import BundleBuilder, Checkpoints
 from export.checkpoints.common import CheckpointError
 from export.checkpoints.qwen import QwenCheckpoint
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 from runtime.bundle.manifest import Settings
 
 

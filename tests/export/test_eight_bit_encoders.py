@@ -6,8 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from test_quantized_bundles import checkpoints, export  # noqa: F401 - a fixture
 
-from export.graphs.eight_bits import to_eight_bits
 from export.graphs.model_file import save_model
+from export.graphs.precision.eight_bits import to_eight_bits
 from runtime.bundle.names import VISION, VJEPA
 from runtime.bundle.opening import Bundle
 from runtime.engines.engine import OnnxEngine

@@ -259,7 +259,7 @@ def test_a_comparison_that_ends_in_no_number_is_not_signed(checkpoints, tmp_path
     from export.builder import BundleBuilder
     from export.checkpoints.common import CheckpointError
     from export.checkpoints.sources import Checkpoints
-    from export.graphs.quantization import linears
+    from export.graphs.precision.quantization import linears
     from runtime.bundle.manifest import ParityFigure, Settings
 
     files = checkpoints / "qwen", checkpoints / "vjepa.pt", checkpoints / "gazeqwen.pt"

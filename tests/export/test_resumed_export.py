@@ -4,7 +4,7 @@ import pytest
 
 from export.checkpoints.qwen import QwenCheckpoint
 from export.graphs.decoder import DecoderEmitter
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 from export.graphs.weights import DecoderWeights
 from export.journal import JOURNAL_FILE, Journal
 

@@ -78,7 +78,7 @@ def test_rtx_says_which_generations_it_knows(tiny_folder, order):
 def test_products_in_sixteen_bits_leave_the_rest_in_float32(tiny_folder, tmp_path, precision):
     import onnx
 
-    from export.graphs.low_precision import write_with_precision
+    from export.graphs.precision.low_precision import write_with_precision
 
     bundle = Bundle.open(tiny_folder)
     source = bundle.graph_path("resampler.gaze")
@@ -97,7 +97,7 @@ def test_products_in_sixteen_bits_leave_the_rest_in_float32(tiny_folder, tmp_pat
 
 def test_sixteen_bits_come_near_float32(tiny_folder, tmp_path):
     from export.graphs.likeness import random_inputs, relative_difference
-    from export.graphs.low_precision import write_with_precision
+    from export.graphs.precision.low_precision import write_with_precision
 
     bundle = Bundle.open(tiny_folder)
     for graph in IN_TENSORRT:

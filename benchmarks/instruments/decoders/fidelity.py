@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.instruments.decoders.in_torch import text_config
 from benchmarks.instruments.decoders.workload import DrawnWeights, Workload, injected_layers
 from export.checkpoints.qwen_config import DecoderGeometry
-from export.graphs.quantization import ROWS
+from export.graphs.precision.quantization import ROWS
 from export.parity.torch_decoder import TorchDecoder
 
 COLUMNS = ("logits' error, %", "same arg-max, %")

@@ -18,7 +18,7 @@ from benchmarks.instruments.decoders.workload import (
 from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.decoder import DecoderEmitter
 from export.graphs.graph_writer import GraphWriter, tensor_info
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 from runtime.bundle import names
 from runtime.bundle.manifest import Accumulation, QuantizationKind
 from runtime.engines.engine import OnnxEngine

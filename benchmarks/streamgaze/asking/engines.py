@@ -40,7 +40,7 @@ def load_models(options: argparse.Namespace) -> Models:
 def _rounded(bundle: Bundle, options: argparse.Namespace) -> Models:
     if bundle.manifest.target != "cuda":
         raise DataSetError(f"--engine as-cuda: {bundle.folder} was not exported with --target cuda")
-    from export.graphs.narrowing import cpu_engine
+    from export.graphs.precision.narrowing import cpu_engine
 
     models = Models(bundle, partial(cpu_engine, threads=options.threads))
     models.engine_name += ", as CUDA rounds"

@@ -16,7 +16,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from export.checkpoints.common import CheckpointError
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.qwen_config import DecoderGeometry, VisionGeometry
-from export.graphs.quantization import ROWS
+from export.graphs.precision.quantization import ROWS
 from export.graphs.weights import DecoderWeights
 from export.parity.reading.findings import MOST_NAMED, agreed, differs, entries
 from export.parity.reading.released_gaze import ReleasedGaze

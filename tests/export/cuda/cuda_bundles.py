@@ -13,8 +13,8 @@ from export.checkpoints.qwen_config import DecoderGeometry
 from export.graphs.decoder import DecoderEmitter, write_embeddings
 from export.graphs.graph_writer import graph_spec
 from export.graphs.kernels import check_kernels
-from export.graphs.narrowing import encoder_types, narrow
-from export.graphs.quantization import EMBEDDINGS, linears
+from export.graphs.precision.narrowing import encoder_types, narrow
+from export.graphs.precision.quantization import EMBEDDINGS, linears
 from runtime.bundle.names import DECODER, EMBEDDINGS_FILE, GRAPHS, MANIFEST_FILE
 from runtime.bundle.opening import Bundle, write_manifest
 from runtime.bundle.verification import file_spec

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from export.__main__ import main
 from export.checkpoints.common import CheckpointError
 from export.graphs.kernels import host_nodes, kernels, refuse_unlisted, unlisted
-from export.graphs.narrowing import cpu_engine
+from export.graphs.precision.narrowing import cpu_engine
 from export.parity.graphs import random_clip, random_encoding, reference_logits, reference_steps
 from runtime.bundle.names import DECODER, GRAPHS, VISION
 from runtime.bundle.opening import Bundle
@@ -53,7 +53,7 @@ def test_every_node_has_a_kernel_before_and_after_optimization(bundles, tmp_path
 
 
 def cpu_engine_path(folder, graph, scratch):
-    from export.graphs.narrowing import write_for_cpu
+    from export.graphs.precision.narrowing import write_for_cpu
 
     (scratch / "runnable").mkdir()
     return write_for_cpu(folder / f"{graph}.onnx", scratch / "runnable")

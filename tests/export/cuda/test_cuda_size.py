@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from export.graphs.narrowing import encoder_types
-from export.graphs.quantization import linears
+from export.graphs.precision.narrowing import encoder_types
+from export.graphs.precision.quantization import linears
 from export.inspection import needed_bytes
 from export.modules.resampler import GazeResampler
 from export.modules.vjepa import VJepaEncoder

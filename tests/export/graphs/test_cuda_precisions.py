@@ -8,7 +8,7 @@ import torch
 
 from export.checkpoints.common import CheckpointError
 from export.graphs.graph_writer import GraphWriter, tensor_info
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 from export.graphs.weights import RoundedWeights
 
 NAMES = ["layers.0.mlp.down_proj", "layers.0.self_attn.kv", "lm_head"]

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from export.checkpoints.common import CheckpointError
-from export.graphs import quantization
 from export.graphs.graph_writer import GraphWriter, tensor_info
-from export.graphs.matrices import FourBits
-from export.graphs.quantization import linears
+from export.graphs.precision import quantization
+from export.graphs.precision.matrices import FourBits
+from export.graphs.precision.quantization import linears
 from runtime.engines.engine import OnnxEngine
 
 PRECISIONS = [
@@ -54,6 +54,27 @@ def test_the_engine_multiplies_with_the_restored_matrix(
     expected = values @ writer.rounded(NAME, weight).numpy().T
     size = np.sqrt(np.mean(expected**2))
     assert np.abs(run(values) - expected).max() <= bound * size
+
+
+@pytest.mark.parametrize(("kind", "accumulation", "bound"), PRECISIONS)
+def test_a_token_is_multiplied_as_if_it_were_alone(tmp_path, kind, accumulation, bound):
+    """However large another is, and even if that is no number: else a prefill's grouping would
+    change it, and an answer could rest on what is none."""
+    weight = matrix(160, 896)
+    _, run = emitted(tmp_path, kind, accumulation, weight)
+    values = np.random.default_rng(1).normal(size=(12, 896)).astype(np.float32)
+    values[2] *= 1000
+    values[5] = 0
+    alone = np.concatenate([run(row[None]) for row in values])
+    size = np.sqrt(np.mean(alone**2, axis=1, keepdims=True))
+    assert (np.abs(run(values) - alone) <= 1e-5 * size).all()
+    assert (alone[5] == 0).all()
+    for unknown in (np.nan, np.inf, -np.inf):
+        values[7] = unknown
+        together = run(values)
+        assert not np.isfinite(together[7]).any()
+        others = np.arange(len(values)) != 7
+        assert (np.abs(together - alone) <= 1e-5 * size)[others].all()
 
 
 @pytest.mark.parametrize("name", ["lm_head", "layers.0.self_attn.kv"])

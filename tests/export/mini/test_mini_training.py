@@ -9,7 +9,7 @@ from export.checkpoints.common import CheckpointError
 from export.checkpoints.gaze import check_fit, load_gaze
 from export.checkpoints.qwen import QwenCheckpoint
 from export.checkpoints.vjepa import load_vjepa
-from export.graphs.quantization import linears
+from export.graphs.precision.quantization import linears
 from export.mini.checkpoint import write_checkpoints
 from export.mini.model import parameter_count
 from export.mini.plan import TrainingPlan

@@ -9,7 +9,7 @@ from cuda_bundles import for_cuda
 from stand_in import MS, SECOND, START, ListedDevice, stream
 
 from devices.samples import GazeSample, SceneFrame
-from export.graphs.narrowing import cpu_engine
+from export.graphs.precision.narrowing import cpu_engine
 from export.parity.reference import ReferenceStep
 from runtime.answers.questions import Question
 from runtime.answers.session import Session, SessionOptions

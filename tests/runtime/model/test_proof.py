@@ -133,7 +133,7 @@ def test_a_second_context_that_a_run_fills_wrong_is_found(tiny_folder, tmp_path,
     pytest.importorskip("torch")
     from cuda_bundles import for_cuda
 
-    from export.graphs.narrowing import cpu_engine
+    from export.graphs.precision.narrowing import cpu_engine
 
     class Spoiling:
         def __init__(self, path):

@@ -7,7 +7,7 @@ import pytest
 from cuda_bundles import for_cuda
 
 from devices.samples import Fixation
-from export.graphs.narrowing import cpu_engine
+from export.graphs.precision.narrowing import cpu_engine
 from runtime.answers.questions import Question
 from runtime.answers.watcher import Watcher
 from runtime.bundle.names import DECODER

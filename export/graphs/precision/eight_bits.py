@@ -16,11 +16,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from export.graphs.graph_writer import CONTRIB
-from export.graphs.matrices import EightBitRows
 from export.graphs.model_file import save_model
+from export.graphs.precision.matrices import EightBitRows
+from export.graphs.precision.token_products import CONSTANTS, product, rounded_tokens
 
 PRODUCT, PATCHES = "MatMul", "patch_embed"  # pixels are seen once: theirs stay
-LEAST = float(np.finfo(np.float32).tiny)  # for a token that is all zeros
 
 
 def restored(weight: Tensor) -> Tensor:
@@ -34,10 +34,8 @@ def to_eight_bits(path: Path) -> int:
     model = onnx.load(path)
     graph = model.graph
     weights = {each.name: each for each in graph.initializer}
-    constants = [
-        helper.make_tensor("eight.least", TensorProto.FLOAT, [], [LEAST]),
-        helper.make_tensor("eight.axis", TensorProto.INT64, [1], [-1]),
-    ]
+    constants = [numpy_helper.from_array(each, name) for name, each in CONSTANTS.items()]
+    rounded: set[str] = set()
     nodes: list[onnx.NodeProto] = []
     gone: set[str] = set()
     for node in graph.node:
@@ -48,7 +46,12 @@ def to_eight_bits(path: Path) -> int:
         if weight.name not in gone:
             constants += _stored(weight)
             gone.add(weight.name)
-        nodes += _product(node, weight.name)
+        tokens = node.input[0]
+        if tokens not in rounded:
+            nodes += rounded_tokens(tokens)
+            rounded.add(tokens)
+        stored = (f"{weight.name}.{suffix}" for suffix in EightBitRows.suffixes)
+        nodes += product(tokens, *stored, node.output[0])
     kept = [each for each in graph.initializer if each.name not in gone]
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
@@ -63,24 +66,3 @@ def _stored(weight: TensorProto) -> list[TensorProto]:
     matrix = torch.from_numpy(numpy_helper.to_array(weight).T.astype(np.float32))
     pieces = EightBitRows().pieces(matrix)
     return [numpy_helper.from_array(each, f"{weight.name}.{kind}") for kind, each in pieces.items()]
-
-
-def _product(node: onnx.NodeProto, weight: str) -> list[onnx.NodeProto]:
-    """Tokens divided by their largest values, multiplied in 8 bits, and brought back."""
-    given, out = node.input[0], node.output[0]
-    sizes, largest, factor, unit, product = (
-        f"{out}.{part}" for part in ("sizes", "largest", "factor", "unit", "product")
-    )
-    return [
-        helper.make_node("Abs", [given], [sizes]),
-        helper.make_node("ReduceMax", [sizes, "eight.axis"], [largest], keepdims=1),
-        helper.make_node("Max", [largest, "eight.least"], [factor]),
-        helper.make_node("Div", [given, factor], [unit]),
-        helper.make_node(
-            "DynamicQuantizeMatMul",
-            [unit, f"{weight}.weight", f"{weight}.scales"],
-            [product],
-            domain=CONTRIB,
-        ),
-        helper.make_node("Mul", [product, factor], [out]),
-    ]

@@ -16,8 +16,8 @@ from numpy.typing import DTypeLike
 from onnx import TensorProto, helper, numpy_helper
 
 from export.checkpoints.common import CheckpointError
-from export.graphs.eight_bits import to_eight_bits
 from export.graphs.model_file import save_model
+from export.graphs.precision.eight_bits import to_eight_bits
 from runtime.bundle import names
 from runtime.bundle.manifest import EncoderType, Target
 from runtime.engines.engine import OnnxEngine

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from export.checkpoints.common import CheckpointError
 from export.graphs.graph_writer import GraphWriter
-from export.graphs.matrices import (
+from export.graphs.precision.matrices import (
     BLOCK,
     EightBitRows,
     EightBits,

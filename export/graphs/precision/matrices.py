@@ -16,6 +16,7 @@ from onnxruntime.capi import _pybind_state as onnxruntime_quantizers
 from torch import Tensor
 
 from export.graphs.graph_writer import CONTRIB, GraphWriter
+from export.graphs.precision import token_products
 from runtime.bundle.manifest import Accumulation
 
 BLOCK = 32  # weights along a row that share a scale and a zero point in four bits
@@ -185,7 +186,7 @@ class HalfEightBits(EightBits):
 
 
 class EightBitRows(MatrixFormat):
-    """In 8 bits with a scale per row; activations are brought to 8 bits as they come."""
+    """In 8 bits with a scale per row; activations are brought to 8 bits token by token."""
 
     def pieces(self, weight: Tensor) -> Pieces:
         scales = _scales(weight)
@@ -201,7 +202,14 @@ class EightBitRows(MatrixFormat):
     def product(
         self, graph: GraphWriter, inputs: str, stored: list[str], shape: tuple[int, int], out: str
     ) -> str:
-        return graph.node("DynamicQuantizeMatMul", [inputs, *stored], [out], domain=CONTRIB)
+        for name, value in token_products.CONSTANTS.items():
+            if not graph.holds(name):
+                graph.constant(name, value)
+        rounded = token_products.rounded_tokens(inputs)
+        if not graph.holds(rounded[-1].name):
+            graph.nodes(rounded)
+        graph.nodes(token_products.product(inputs, *stored, out))
+        return out
 
 
 def _block_product(

@@ -1,0 +1,1 @@
+"""In how many bits graphs store matrices and multiply with them."""
