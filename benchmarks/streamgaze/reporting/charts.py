@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +73,11 @@ def draw_latencies(path: Path, latencies: Mapping[str, Sequence[float]]) -> None
 
 def require_charts() -> None:
     """Raises DataSetError where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise DataSetError("charts need the extra 'report': install it, or ask for none")
+    try:
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401 - whether it can be had
+    except ImportError as error:
+        raise DataSetError("charts need the extra 'report': install it, or ask for none") from error
 
 
 def new_figure(width: float):  # noqa: ANN201 - matplotlib's types are known only where it is installed

@@ -50,7 +50,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(
     tmp_path, capsys, option
 ):
     (tmp_path / "file").write_text("kept")
-    for place, said in ((tmp_path, "is a folder"), (tmp_path / "file/r.json", "is no folder")):
+    for place, said in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "file/r.json", "is no folder"),
+        (tmp_path / ("n" * 300), "File name too long"),
+    ):
         for each in BENCHMARKS:
             if each.quick is None:
                 continue
