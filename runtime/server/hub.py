@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from typing import TypeVar
 
 import msgspec
 
@@ -19,14 +21,17 @@ from runtime.answers.alerts import StandingAlert
 from runtime.answers.listeners import AlertsChanged, Answered, Judgement, News, Notice, Piece, Seen
 from runtime.answers.questions import Ticket
 from runtime.answers.record import AlertRecord, AnswerRecord, Record, SecondRecord
+from runtime.priority import be_nice
 from runtime.server.outlet import Outlet
-from runtime.server.sight import Sight, picture_message
+from runtime.server.sight import Sight, on_one_core, picture_message
 from runtime.server.steps import KeptStep, KeptSteps, heat_message, kept_step
 
 MOST_NEWS = 4096
 MOST_HISTORY = 2000
 PATIENCE = 2.0  # seconds that one waits for a step to be kept
 BUSY_STEPS = 8  # that wait to be kept, or a picture to be drawn, at a time
+
+Drawn = TypeVar("Drawn")
 
 
 class Hub:
@@ -57,6 +62,7 @@ class Hub:
         self._to_keep: deque[Seen] = deque(maxlen=BUSY_STEPS)
         self._keeping = False  # whether steps wait to be kept, or one is just drawn
         self._to_draw = asyncio.Event()
+        self._drawing = ThreadPoolExecutor(1, "drawing", initializer=_give_way)
 
     def hear(self, news: News) -> None:
         """Take what happened; returns at once."""
@@ -99,6 +105,10 @@ class Hub:
         for outlet in self._outlets:
             outlet.put(encoded)
 
+    def close(self) -> None:
+        """End the thread that draws; what it is just drawing is waited for."""
+        self._drawing.shutdown(cancel_futures=True)
+
     async def draw(self) -> None:
         """Draw pictures and keep steps, beside the event loop, for as long as the server runs."""
         while True:
@@ -114,18 +124,21 @@ class Hub:
 
     async def _draw_once(self) -> None:
         while self._to_keep:
-            self.steps.keep(await asyncio.to_thread(kept_step, self._to_keep.popleft().step))
+            self.steps.keep(await self._beside(kept_step, self._to_keep.popleft().step))
         self._keeping = False
         sight, self._sight = self._sight, None
         if sight is not None:
-            message = await asyncio.to_thread(picture_message, sight, self._now())
+            message = await self._beside(picture_message, sight, self._now())
             for outlet in self._watchers():
                 outlet.show(message)
         heat, self._heat = self._heat, None
         if heat is not None and self._watching:
-            message = await asyncio.to_thread(heat_message, heat, self._grid)
+            message = await self._beside(heat_message, heat, self._grid)
             for outlet in self._watchers() if message else ():
                 outlet.put(message)
+
+    def _beside(self, work: Callable[..., Drawn], *given: object) -> asyncio.Future[Drawn]:
+        return self._loop.run_in_executor(self._drawing, work, *given)
 
     async def kept(self, frame_at: int) -> KeptStep | None:
         """The step whose frame was captured then (Unix ns), as soon as those that wait are kept."""
@@ -191,6 +204,12 @@ class Hub:
         with suppress(DeviceError):  # it is just being disconnected
             if (condition := self._condition()) is not None:
                 self.say({"type": "condition", **asdict(condition)})
+
+
+def _give_way() -> None:
+    """What is drawn for those who watch takes no time from what is computed for the answers."""
+    be_nice()
+    on_one_core()
 
 
 def alerts_message(alerts: Iterable[StandingAlert]) -> dict[str, object]:

@@ -171,6 +171,7 @@ class Server:
     @staticmethod
     async def _close(insides: _Insides) -> None:
         insides.desk.close()
+        insides.hub.close()
         for task in insides.tasks:
             task.cancel()
         current = asyncio.current_task()

@@ -24,6 +24,7 @@ PATIENCE = int(0.05 * NANOSECONDS)  # that a frame waits for gaze captured after
 GAP = int(0.1 * NANOSECONDS)  # between two samples, beyond which nothing is known in between
 TRAIL = int(1.5 * NANOSECONDS)
 TRAIL_POINTS = 60
+BEHIND = NANOSECONDS  # that a frame comes behind gaze and still has a whole trail
 SCANPATH = int(6 * NANOSECONDS)
 WIDTH = 640  # pixels of a picture as it is sent, at most
 QUALITY = 75
@@ -69,6 +70,8 @@ class Sights:
         for sample in delivery.samples:
             if isinstance(sample, GazeSample):
                 self._gaze.append(sample)
+                while sample.captured_at - self._gaze[0].captured_at > TRAIL + BEHIND:
+                    self._gaze.popleft()
             elif isinstance(sample, SceneFrame):
                 self._waiting = sample
         frame = self._waiting
@@ -116,6 +119,13 @@ def gaze_between(before: GazeSample | None, after: GazeSample | None, at: int) -
         return before.x, before.y
     share = (at - before.captured_at) / (after.captured_at - before.captured_at)
     return before.x + share * (after.x - before.x), before.y + share * (after.y - before.y)
+
+
+def on_one_core() -> None:
+    """Keep OpenCV to the thread that calls it: the other cores are the encoders'."""
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 def jpeg(pixels: NDArray[np.uint8], width: int = WIDTH, quality: int = QUALITY) -> bytes:

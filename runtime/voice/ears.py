@@ -14,8 +14,8 @@ from devices.complaints import reason
 from devices.device import Delivery
 from devices.samples import Sound
 from runtime.answers.heard import HeardRecord, Said, Standing
+from runtime.priority import be_nice
 from runtime.voice.mouth import ECHO
-from runtime.voice.priority import be_nice
 from runtime.voice.recognizer import Recognizer
 from runtime.voice.segments import SHORTEST, Segmenter, Turn, Utterance
 from runtime.voice.understanding import (

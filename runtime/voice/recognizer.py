@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from devices.printable import printable
 from runtime.errors import RuntimeFault
-from runtime.voice.priority import made_nicely
+from runtime.priority import made_nicely
 
 MOST_TEXT = 1000
 """Characters of an utterance."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.samples import Sound
+from runtime.priority import be_nice
 from runtime.server.aloud.means import QueueFull
-from runtime.voice.priority import be_nice
 from runtime.voice.recognizer import Recognizer
 from runtime.voice.segments import LONGEST, Segmenter
 

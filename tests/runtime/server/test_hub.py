@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import os
+import sys
+import threading
 
 import pytest
 
 from devices.device import DeviceCondition, DeviceError
 from runtime.answers.record import SecondRecord, StreamFact
+from runtime.priority import NICENESS
 from runtime.server.hub import Hub
 from runtime.server.outlet import Outlet
 
@@ -83,3 +87,30 @@ def test_a_picture_that_can_not_be_drawn_costs_no_other(monkeypatch):
         return [json.loads(message)["line"] for message in messages], picture
 
     assert asyncio.run(two()) == (["a picture can't be drawn: ValueError: odd"], b"a picture")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads share one priority")
+def test_drawing_gives_way_to_what_answers_and_ends_with_the_server(monkeypatch):
+    def niceness(*_):
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    others = set(threading.enumerate())
+
+    def drawing():
+        new = set(threading.enumerate()) - others
+        return [each for each in new if each.name.startswith("drawing")]
+
+    monkeypatch.setattr("runtime.server.hub.picture_message", niceness)
+
+    async def one():
+        hub, page = Hub(lambda: 0, (1, 1)), Outlet(wants_pictures=True)
+        hub.attach(page)
+        task = asyncio.create_task(hub.draw())
+        hub.show("one")
+        _, found = await asyncio.wait_for(page.take(), 5)
+        task.cancel()
+        drew = drawing()
+        hub.close()
+        return found, len(drew), drawing()
+
+    assert asyncio.run(one()) == (niceness() + NICENESS, 1, [])

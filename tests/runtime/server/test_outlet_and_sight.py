@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from devices.samples import GazeSample
+from devices.device import Delivery
+from devices.samples import GazeSample, SceneFrame
 from runtime.answers.listeners import Seen
 from runtime.server.outlet import Outlet
-from runtime.server.sight import gaze_between
+from runtime.server.sight import Sights, gaze_between
 from runtime.server.steps import gaze_strength
 
 MILLISECOND = 1_000_000
@@ -44,6 +45,22 @@ def gaze(milliseconds, x, worn=True):
 def test_gaze_of_a_moment_between_two_samples(before, after, x):
     found = gaze_between(before, after, int(2.5 * MILLISECOND))
     assert (found and found[0]) == (pytest.approx(x) if x is not None else None)
+
+
+def test_a_frame_that_comes_behind_gaze_has_the_gaze_and_the_trail_of_its_own_moment():
+    shown = []
+    sights = Sights(lambda at: None, lambda: True, shown.append)
+    for at in range(0, 10_000, 5):
+        sample = gaze(at, at / 10_000)
+        sights.delivered(Delivery((sample,), 0, sample.captured_at), sample.arrived_at)
+    at, now = 9_051 * MILLISECOND, 9_995 * MILLISECOND
+    frame = SceneFrame(at, now, 0, np.zeros((2, 2, 3), np.uint8))
+    sights.delivered(Delivery((frame,), at, now), now)
+    (sight,) = shown
+    assert sight.gaze[0] == pytest.approx(0.9051)
+    assert sight.gaze_at == 9_050 * MILLISECOND
+    begin, end = sight.trail[0][0], sight.trail[-1][0]
+    assert (begin, end) == (pytest.approx(0.7555), pytest.approx(0.905, abs=0.003))
 
 
 def test_what_gaze_did_to_a_token_is_the_length_of_what_its_first_residual_changed():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.voice.priority import NICENESS, made_nicely
+from runtime.priority import NICENESS, made_nicely
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads share one priority")
 
