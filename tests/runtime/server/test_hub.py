@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 
+import cv2
 import pytest
 
 from devices.device import DeviceCondition, DeviceError
@@ -100,6 +101,7 @@ def test_drawing_gives_way_to_what_answers_and_ends_with_the_server(monkeypatch)
         new = set(threading.enumerate()) - others
         return [each for each in new if each.name.startswith("drawing")]
 
+    cv2.setNumThreads(2)
     monkeypatch.setattr("runtime.server.hub.picture_message", niceness)
 
     async def one():
@@ -114,3 +116,4 @@ def test_drawing_gives_way_to_what_answers_and_ends_with_the_server(monkeypatch)
         return found, len(drew), drawing()
 
     assert asyncio.run(one()) == (niceness() + NICENESS, 1, [])
+    assert cv2.getNumThreads() == 1
