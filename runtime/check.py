@@ -17,7 +17,7 @@ import numpy as np
 from devices.device import DeviceError
 from devices.parser import Parser, complain
 from runtime.bundle import names
-from runtime.bundle.manifest import Manifest, ParityFigure
+from runtime.bundle.manifest import VJEPA_HEAD_DIM, Manifest, ParityFigure
 from runtime.bundle.opening import Bundle
 from runtime.engines.choice import ENGINES, EngineChoice, Machine, choose_engine
 from runtime.engines.gpu import MEMINFO, available_on_host
@@ -35,7 +35,6 @@ GIBIBYTE = 1 << 30
 CONTEXT_TOKENS = 2048
 SHARED_SCORES = 2  # attention scores before and after softmax
 FEED_FORWARDS = 2  # before and after its activation
-HEAD_DIM = 64  # of V-JEPA
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def memory_need(manifest: Manifest, tokens: int = CONTEXT_TOKENS) -> MemoryNeed:
     size = types[names.past_key(0)].itemsize
     row = 2 * decoder.layers * decoder.kv_heads * decoder.head_dim * size
     patches = vjepa.tubelets * vjepa.side**2
-    heads = max(1, vjepa.width // HEAD_DIM)
+    heads = max(1, vjepa.width // VJEPA_HEAD_DIM)
     wide = np.dtype(np.float32).itemsize
     score = wide // 2 if manifest.encoders[names.VJEPA] in ("fp16", "bf16") else wide
     scores = SHARED_SCORES * heads * patches**2 * score

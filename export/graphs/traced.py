@@ -13,7 +13,7 @@ from torch.export import Dim
 from export.graphs.graph_writer import OPSET
 from export.graphs.model_file import save_model
 from export.modules.resampler import GazeHalf, GazeResampler, SceneHalf
-from export.modules.vjepa import VJepaEncoder, VJepaGraph
+from export.modules.vjepa import HEAD_DIM, VJepaEncoder, VJepaGraph
 from runtime.bundle import names
 
 LARGEST_FRAME = 4096  # pixels along a side
@@ -26,11 +26,13 @@ def export_vjepa(encoder: VJepaEncoder, folder: Path) -> Path:
     places = torch.zeros(2 * size.pixels, dtype=torch.int64)
     inputs = {
         names.CLIP: torch.zeros(3, 56, 84, 3, dtype=torch.uint8),
-        names.FRAME_ORDER: torch.zeros(size.frames, dtype=torch.int64),
+        names.FRAME_ORDER: torch.zeros(size.tubelets, size.tubelet, dtype=torch.int64),
         names.ROW_PIXELS: places,
         names.ROW_SHARES: torch.zeros(size.pixels),
         names.COLUMN_PIXELS: places.clone(),
         names.COLUMN_SHARES: torch.zeros(size.pixels),
+        names.CLIP_COS: torch.ones(size.tubelets, size.side**2, HEAD_DIM),
+        names.CLIP_SIN: torch.zeros(size.tubelets, size.side**2, HEAD_DIM),
         names.WANTED_TUBELETS: torch.arange(3),
     }
     axes = {
@@ -38,8 +40,14 @@ def export_vjepa(encoder: VJepaEncoder, folder: Path) -> Path:
         1: Dim("frame_height", min=14, max=LARGEST_FRAME),
         2: Dim("frame_width", min=14, max=LARGEST_FRAME),
     }
-    wanted = {0: Dim("wanted", min=1, max=size.tubelets)}
-    dynamic = dict.fromkeys(inputs) | {names.CLIP: axes, names.WANTED_TUBELETS: wanted}
+    clip = {0: Dim("clip_tubelets", min=1, max=size.tubelets)}
+    dynamic = dict.fromkeys(inputs) | {
+        names.CLIP: axes,
+        names.FRAME_ORDER: clip,
+        names.CLIP_COS: clip,
+        names.CLIP_SIN: clip,
+        names.WANTED_TUBELETS: {0: Dim("wanted", min=1, max=size.tubelets)},
+    }
     graph = VJepaGraph(encoder)
     return _trace(graph, folder, names.VJEPA, inputs, dynamic, [names.TUBELET_FEATURES])
 

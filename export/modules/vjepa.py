@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from runtime.bundle.manifest import VJEPA_HEAD_DIM as HEAD_DIM
+from runtime.bundle.manifest import VJepaShape
+from runtime.inputs.clip_layout import clip_rotary
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-HEAD_DIM = 64  # of every model of the family
-PRETRAINING_GRID = 16  # patches a side at 256 px: the positions the rotary embedding was trained at
-ROTARY_BASE = 10000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class VJepaGeometry:
     def tubelets(self) -> int:
         return self.frames // self.tubelet
 
+    @property
+    def shape(self) -> VJepaShape:
+        """The same as the runtime knows it."""
+        return VJepaShape(self.frames, self.tubelets, self.side, self.width)
+
 
 class VJepaEncoder(nn.Module):
     """Video to features. Parameter names are those of the released `ema_encoder`."""
@@ -59,7 +65,7 @@ class VJepaEncoder(nn.Module):
         self.blocks = nn.ModuleList(_Block(geometry) for _ in range(geometry.depth))
         # Four norms are released, one per distillation depth; the last is the encoder's output.
         self.norms_block = nn.ModuleList(nn.LayerNorm(geometry.width, eps=1e-6) for _ in range(4))
-        cos, sin = rotary_tables(geometry)
+        cos, sin = (torch.from_numpy(rows).flatten(0, 1) for rows in clip_rotary(geometry.shape))
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
@@ -110,28 +116,15 @@ class _Attention(nn.Module):
     def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         packed = self.qkv(tokens).unflatten(-1, (3, self.heads, HEAD_DIM))
         query, key, value = (part.transpose(1, 2) for part in packed.unbind(2))
-        query, key = rotate(query, cos, sin), rotate(key, cos, sin)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = _mixed(rotate(query, cos, sin), rotate(key, cos, sin), value)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
-def rotary_tables(geometry: VJepaGeometry) -> tuple[Tensor, Tensor]:
-    """Cosines and sines per token and head dimension, each (tokens, HEAD_DIM) float32.
-
-    Frame, row and column take a third of the head each (20 of 64 dimensions); what is left over
-    does not rotate.
-    """
-    per_axis = 2 * ((HEAD_DIM // 3) // 2)
-    rates = ROTARY_BASE ** -(torch.arange(per_axis // 2, dtype=torch.float64) / (per_axis // 2))
-    scale = (PRETRAINING_GRID - 1) / max(geometry.side - 1, 1)
-    frames = torch.arange(geometry.tubelets, dtype=torch.float64)
-    cells = torch.arange(geometry.side, dtype=torch.float64) * scale
-    grid = torch.meshgrid(frames, cells, cells, indexing="ij")
-    angles = torch.cat(
-        [(axis.reshape(-1, 1) * rates).repeat_interleave(2, dim=1) for axis in grid], dim=1
-    )
-    angles = F.pad(angles, (0, HEAD_DIM - angles.shape[1]))
-    return angles.cos().float(), angles.sin().float()
+def _mixed(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of heads (B, heads, tokens, HEAD_DIM), spelled out: PyTorch's own is exported with
+    reshapes that compute with shapes where the number of tokens varies."""
+    scores = (query * HEAD_DIM**-0.5) @ key.transpose(-1, -2)
+    return scores.softmax(dim=-1) @ value
 
 
 def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -150,7 +143,7 @@ class _LastBlock(nn.Module):
     def __init__(self, encoder: VJepaEncoder) -> None:
         super().__init__()
         block, width = encoder.blocks[-1], encoder.geometry.width
-        self.tubelets = encoder.geometry.tubelets
+        self.patches = encoder.geometry.side**2
         self.block = block
         self.ask, self.give = nn.Linear(width, width), nn.Linear(width, 2 * width)
         packed = block.attn.qkv
@@ -166,13 +159,15 @@ class _LastBlock(nn.Module):
         packed = self.give(normal).unflatten(-1, (2, *heads))
         key, value = (part.transpose(1, 2) for part in packed.unbind(2))
         query = rotate(query, self._of(cos, wanted), self._of(sin, wanted))
-        mixed = F.scaled_dot_product_attention(query, rotate(key, cos, sin), value)
+        mixed = _mixed(query, rotate(key, cos, sin), value)
         attended = block.attn.proj(mixed.transpose(1, 2).flatten(2))
         return block.feed(self._of(tokens, wanted) + attended)
 
     def _of(self, tokens: Tensor, wanted: Tensor) -> Tensor:
         """Of tokens (..., tokens, width) those of the `wanted` tubelets."""
-        return tokens.unflatten(-2, (self.tubelets, -1)).index_select(-3, wanted).flatten(-3, -2)
+        *others, _, width = tokens.shape
+        of_tubelets = tokens.reshape(*others, -1, self.patches, width)
+        return of_tubelets.index_select(-3, wanted).reshape(*others, -1, width)
 
 
 class VJepaGraph(nn.Module):
@@ -193,23 +188,29 @@ class VJepaGraph(nn.Module):
         row_shares: Tensor,
         columns: Tensor,
         column_shares: Tensor,
+        cos: Tensor,
+        sin: Tensor,
         wanted: Tensor,
     ) -> Tensor:
         """frames (n, h, w, 3) uint8 -> features (wanted, side, side, width) float32.
 
-        `order` (frames,): which frame stands at each of the encoder's places; `rows` and `columns`
-        (2 pixels,): between which pixels of a frame those of the encoder lie, and the shares
-        (pixels,) of the second; `wanted` (wanted,): tubelets (`runtime.inputs.clip_layout`). The
-        aspect ratio is not kept: that is how the released features were made.
+        `order` (tubelets, 2): which frame stands at each place of a clip of so many tubelets, of
+        the encoder's or fewer; `rows` and `columns` (2 pixels,): between which pixels of a frame
+        those of the encoder lie, and the shares (pixels,) of the second; `cos` and `sin`
+        (tubelets, side * side, HEAD_DIM): rotary rows; `wanted` (wanted,): tubelets
+        (`runtime.inputs.clip_layout`). The aspect ratio is not kept: that is how the released
+        features were made.
         """
         encoder = self.encoder
         images = frames.float().permute(0, 3, 1, 2) / 255.0
         images = _resample(_resample(images, 2, rows, row_shares), 3, columns, column_shares)
         images = (images - self.mean) / self.std
-        tokens = encoder.embed(images.index_select(0, order).transpose(0, 1).unsqueeze(0))
+        pairs = images.index_select(0, order.flatten()).unflatten(0, (-1, encoder.geometry.tubelet))
+        tokens = encoder.embed(pairs.transpose(1, 2)).flatten(0, 1).unsqueeze(0)
+        cos, sin = cos.flatten(0, 1), sin.flatten(0, 1)
         for block in encoder.blocks[:-1]:
-            tokens = block(tokens, encoder.cos, encoder.sin)
-        features = encoder.norms_block[-1](self.last(tokens, wanted, encoder.cos, encoder.sin))[0]
+            tokens = block(tokens, cos, sin)
+        features = encoder.norms_block[-1](self.last(tokens, wanted, cos, sin))[0]
         return features.unflatten(0, (-1, encoder.geometry.side, encoder.geometry.side))
 
 

@@ -19,7 +19,8 @@ from export.graphs.precision.narrowing import cpu_engine
 from export.parity.reference import ReferenceModel, ReferenceStep
 from export.parity.tolerances import LEAST_CHANGE, decoder_tolerance, encoder_figure, figure
 from runtime.bundle import names
-from runtime.bundle.manifest import ParityFigure
+from runtime.bundle.manifest import TUBELET_FRAMES, ParityFigure
+from runtime.bundle.vectors import SHORT_CLIP
 from runtime.engines.engine import OnnxEngine, Tensors
 from runtime.engines.tensors import DeviceTensor
 from runtime.model.models import Models
@@ -29,7 +30,8 @@ LOGITS_CASE = "logits, with gaze"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """A random clip: uint8 frames (16, h, w, 3); per step a gaze encoding, or None for no rows."""
+    """A random clip: uint8 frames (16 or fewer, h, w, 3); per step a gaze encoding, or None for no
+    rows."""
 
     frames: NDArray[np.uint8]
     encodings: tuple[NDArray[np.float32] | None, ...]
@@ -40,6 +42,11 @@ class Clip:
     def steps(self) -> int:
         """Temporal steps of the clip."""
         return len(self.encodings)
+
+    @property
+    def tubelets(self) -> int:
+        """What V-JEPA makes of its frames."""
+        return len(self.frames) // TUBELET_FRAMES
 
     def pair(self, step: int) -> NDArray[np.uint8]:
         """The two frames of a step."""
@@ -111,7 +118,7 @@ def random_encoding(models: Models, seed: int) -> NDArray[np.float32]:
 def graph_cases(
     models: Models, reference: ReferenceModel, seen: Callable[[], None] = lambda: None
 ) -> list[GraphCase]:
-    """Clips at the live grid and at a ragged one, and what PyTorch makes of them.
+    """Clips at the live grid, whole and short, and at a ragged one, and what PyTorch makes of them.
 
     `seen` is called when the encoder has seen every clip and is not needed any more, and before the
     vision tower is.
@@ -124,10 +131,17 @@ def graph_cases(
         clip = random_clip(models, seed=steps, grid=grid, encodings=encodings)
         if steps == 1:  # as the live loop gives it, so that two frames tell it all
             clip.frames[2:] = clip.frames[1]
-        clips.append((name, clip, step, reference.features(torch.from_numpy(clip.frames))))
+        clips.append((name, clip, step))
+        if steps == 1:
+            short = replace(clip, frames=clip.frames[: TUBELET_FRAMES * SHORT_CLIP])
+            clips.append((f"{name}, short clip", short, step))
+    features = [reference.features(torch.from_numpy(clip.frames)) for _, clip, _ in clips]
     seen()
     rows = _kept_modules(models, reference)
-    return [_graph_case(reference, rows, *clip) for clip in clips]
+    return [
+        _graph_case(reference, rows, *clip, found)
+        for clip, found in zip(clips, features, strict=True)
+    ]
 
 
 def _graph_case(
@@ -154,14 +168,15 @@ def check_graphs(models: Models, cases: Sequence[GraphCase]) -> Iterator[ParityF
     """vjepa, vision and both halves of the resampler."""
     for case in cases:
         clip, step = case.clip, case.step
-        features = models.features(clip.frames, clip.steps)
+        seen = models.in_tubelets(clip.tubelets)
+        features = seen.features(clip.frames, clip.steps)
         manifest, told = models.bundle.manifest, f"features, {case.name}"
-        expected = case.features[models.tubelets(clip.steps)]
+        expected = case.features[seen.tubelets(clip.steps)]
         yield encoder_figure(manifest, names.VJEPA, told, features, expected)
         visual = models.visual(clip.pair(step))
         told = f"visual embeddings, {case.name}"
         yield encoder_figure(manifest, names.VISION, told, visual, case.visual)
-        scene = models.scene(features, step, clip.steps, clip.grid)
+        scene = seen.scene(features, step, clip.steps, clip.grid)
         for gaze, encoding in case.gazes.items():
             residuals = models.residuals(scene, encoding)
             told = f"residuals, {gaze}, {case.name}"

@@ -5,7 +5,7 @@ They are what a device is asked before it is believed (`runtime.model.proof`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -42,13 +42,14 @@ def seal(
     reading: TransformersReading,
     rounded: RoundedWeights,
 ) -> ReferenceVectors:
-    """Write `vectors.npz` from the two cases of `graph_cases`, at the live grid and at another.
+    """Write `vectors.npz` from the three of `graph_cases`: at the live grid, a whole clip and a
+    short one, and at another grid.
 
     `cases`: as PyTorch computes them over the encoders as they are stored. `ours`: only the
     resampler's scene half is taken of it, which is no part of what was released.
     """
     manifest = bundle.manifest
-    live, odd = cases
+    live, short, odd = cases
     visual = odd.visual.astype(np.float16)
     gazed = odd.residuals["gaze"].astype(np.float16)
     resting = odd.residuals[RESTING].astype(np.float16)
@@ -65,7 +66,15 @@ def seal(
         {},
     )
     logits = _logits(manifest, given, reading, rounded)
-    samples = _encoder_samples(manifest, live, odd, ours.resampler) | {
+    visual_outputs = {
+        kept.LIVE: (names.VISION, live.visual),
+        kept.ODD: (names.VISION, odd.visual),
+    }
+    of_short_clip = _clip_samples(manifest, short, ours.resampler)
+    samples = {
+        **_samples(manifest, visual_outputs),
+        **_clip_samples(manifest, live, ours.resampler),
+        **{kept.of_short_clip(name): sample for name, sample in of_short_clip.items()},
         kept.PREFILL: _logits_sample(manifest, logits[:1]),
         kept.DECODE: _logits_sample(manifest, logits[1:]),
     }
@@ -81,33 +90,39 @@ def sealed_figures(models: Models, vectors: ReferenceVectors) -> Iterator[Parity
         yield ParityFigure(found.graph, case, found.difference, found.bound)
 
 
-def _encoder_samples(
-    manifest: Manifest, live: GraphCase, odd: GraphCase, resampler: GazeResampler
+def _clip_samples(
+    manifest: Manifest, case: GraphCase, resampler: GazeResampler
 ) -> dict[str, Sample]:
-    outputs = {
-        kept.FEATURES: (names.VJEPA, live.features[wanted_tubelets(manifest.geometry.vjepa, 1)]),
-        kept.LIVE: (names.VISION, live.visual),
-        kept.ODD: (names.VISION, odd.visual),
-        kept.GAZED: (names.GAZE, live.residuals["gaze"]),
-        kept.RESTING: (names.GAZE, live.residuals[RESTING]),
-    }
+    """What rests on V-JEPA's clip."""
+    read = wanted_tubelets(manifest.geometry.vjepa.shortened(case.clip.tubelets), case.clip.steps)
     layers = manifest.geometry.resampler.injected_layers
-    outputs |= {
-        name: (names.SCENE, output)
-        for name, output in zip(SCENE_OUTPUTS, _scene(resampler, layers, live), strict=True)
+    scene = zip(SCENE_OUTPUTS, _scene(resampler, layers, case), strict=True)
+    outputs = {
+        kept.FEATURES: (names.VJEPA, case.features[read]),
+        kept.GAZED: (names.GAZE, case.residuals["gaze"]),
+        kept.RESTING: (names.GAZE, case.residuals[RESTING]),
+        **{name: (names.SCENE, output) for name, output in scene},
     }
-    bounds = {
-        name: DEVICE_SLACK * encoder_figure(manifest, graph, name, output, output).bound
+    return _samples(manifest, outputs)
+
+
+def _samples(
+    manifest: Manifest, outputs: Mapping[str, tuple[str, NDArray[np.float32]]]
+) -> dict[str, Sample]:
+    """Of outputs of encoders, by what is compared: the graph, and what PyTorch gave."""
+    return {
+        name: Sample.of(
+            output, DEVICE_SLACK * encoder_figure(manifest, graph, name, output, output).bound
+        )
         for name, (graph, output) in outputs.items()
     }
-    return {name: Sample.of(output, bounds[name]) for name, (_, output) in outputs.items()}
 
 
 @torch.no_grad()
 def _scene(
     resampler: GazeResampler, layers: tuple[int, ...], case: GraphCase
 ) -> list[NDArray[np.float32]]:
-    """Tokens, keys and values of the one step at the live grid."""
+    """Tokens, keys and values of the one step of a clip."""
     tubelets, side = case.features.shape[:2]
     height, width = case.clip.grid
     weights = [

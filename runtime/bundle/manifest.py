@@ -6,7 +6,7 @@ and the reference vectors lie beside it. Shapes in the manifest name their dynam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 FORMAT_VERSION = 4
@@ -46,6 +46,11 @@ class VisionShape:
         return self.patch * self.merge
 
 
+# Of every V-JEPA 2.1
+TUBELET_FRAMES = 2
+VJEPA_HEAD_DIM = 64
+
+
 @dataclass(frozen=True, slots=True)
 class VJepaShape:
     """Sizes of V-JEPA's input and features."""
@@ -54,6 +59,11 @@ class VJepaShape:
     tubelets: int
     side: int
     width: int
+
+    def shortened(self, tubelets: int) -> VJepaShape:
+        """The same over a clip of so many tubelets at most."""
+        count = min(tubelets, self.tubelets)
+        return replace(self, frames=TUBELET_FRAMES * count, tubelets=count)
 
     @property
     def pixels(self) -> int:

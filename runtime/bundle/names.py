@@ -21,23 +21,16 @@ GRAPHS = (VJEPA, SCENE, GAZE, VISION, DECODER)
 
 # vjepa
 CLIP = "frames"  # (seen, h, w, 3) uint8: the frames of a clip that differ
-FRAME_ORDER = "frame_order"  # (16,) int64: which of them stands at each place
+FRAME_ORDER = "frame_order"  # (tubelets, 2) int64: which of them stands at each place
 # Between which rows each of V-JEPA's rows lies: all that are before, then all that are behind
 ROW_PIXELS = "row_pixels"  # (2 * pixels,) int64
 ROW_SHARES = "row_shares"  # (pixels,) float32: of those that are behind
 COLUMN_PIXELS = "column_pixels"
 COLUMN_SHARES = "column_shares"
+CLIP_COS = "clip_cos"  # (tubelets, side * side, 64) float32
+CLIP_SIN = "clip_sin"
 WANTED_TUBELETS = "wanted_tubelets"  # (wanted,) int64: those whose features are read
 TUBELET_FEATURES = "tubelet_features"  # (wanted, side, side, d_vjepa)
-# A graph without these takes all 16 frames, resizes them itself and gives all tubelets.
-CLIP_LAYOUT = (
-    FRAME_ORDER,
-    ROW_PIXELS,
-    ROW_SHARES,
-    COLUMN_PIXELS,
-    COLUMN_SHARES,
-    WANTED_TUBELETS,
-)
 # resampler.scene: the linear interpolations to one step and to its grid, as matrices
 TUBELET_WEIGHTS = "tubelet_weights"  # (wanted,)
 ROW_WEIGHTS = "row_weights"  # (H, side)

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runtime.bundle import names
-from runtime.bundle.manifest import Geometry, Manifest, TensorSpec
+from runtime.bundle.manifest import (
+    TUBELET_FRAMES,
+    VJEPA_HEAD_DIM,
+    Geometry,
+    Manifest,
+    TensorSpec,
+)
 
 FLOATS = ("float32", "float16")  # what keys, values and rotary rows may be kept in
 Axis = int | None  # None: it varies, and has a word in the graph
@@ -105,11 +111,13 @@ def _vjepa(geometry: Geometry) -> ExpectedSignature:
     return ExpectedSignature(
         {
             names.CLIP: _uint8(None, None, None, 3),
-            names.FRAME_ORDER: _int64(shape.frames),
+            names.FRAME_ORDER: _int64(None, TUBELET_FRAMES),
             names.ROW_PIXELS: _int64(2 * shape.pixels),
             names.ROW_SHARES: _float32(shape.pixels),
             names.COLUMN_PIXELS: _int64(2 * shape.pixels),
             names.COLUMN_SHARES: _float32(shape.pixels),
+            names.CLIP_COS: _float32(None, shape.side**2, VJEPA_HEAD_DIM),
+            names.CLIP_SIN: _float32(None, shape.side**2, VJEPA_HEAD_DIM),
             names.WANTED_TUBELETS: _int64(None),
         },
         _features(geometry),

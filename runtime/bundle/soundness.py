@@ -8,7 +8,14 @@ from pathlib import Path
 
 from devices.printable import printable
 from runtime.bundle import names
-from runtime.bundle.manifest import Geometry, Manifest, PositionRule, PromptPieces, Settings
+from runtime.bundle.manifest import (
+    TUBELET_FRAMES,
+    Geometry,
+    Manifest,
+    PositionRule,
+    PromptPieces,
+    Settings,
+)
 from runtime.bundle.signatures import Signature, expected_signatures, misfit, takes_pairs
 from runtime.errors import BundleError
 
@@ -113,7 +120,7 @@ def _fits(geometry: Geometry) -> Iterator[str]:
     if vision.head_dim % 4:
         yield f"vision.head_dim is {vision.head_dim}, not a multiple of 4"
     vjepa = geometry.vjepa
-    if vjepa.frames != 2 * vjepa.tubelets:
+    if vjepa.frames != TUBELET_FRAMES * vjepa.tubelets:
         yield f"its V-JEPA makes {vjepa.tubelets} tubelets of {vjepa.frames} frames, not one of two"
     if resampler.width % 2:
         yield f"resampler.width is {resampler.width}, which can't be halved"

@@ -24,6 +24,7 @@ GOLDEN = (5**0.5 - 1) / 2  # of the size: the step from one kept value to the ne
 TEXT_TOKENS, DECODED_TOKENS = 8, 4  # of the decoder's text: prefilled at once, and one by one
 ODD_GRID = (3, 5)  # visual tokens: windows that are not full, rows that are not of lanes
 SPARE_TOKENS = 7  # of the decoder's buffers that stay empty
+SHORT_CLIP = 2  # tubelets: V-JEPA takes a tenth of what a whole clip takes it
 
 # What is compared, in the order in which a device is asked.
 FEATURES = "features"
@@ -32,10 +33,19 @@ TOKENS, KEYS, VALUES = "scene tokens", "scene keys", "scene values"
 GAZED, RESTING = "residuals, gaze", "residuals, no active fixation"
 PREFILL, DECODE = "logits, prefill", "logits, token by token"
 COMPARED = (FEATURES, LIVE, ODD, TOKENS, KEYS, VALUES, GAZED, RESTING, PREFILL, DECODE)
+OF_CLIP = (FEATURES, TOKENS, KEYS, VALUES, GAZED, RESTING)  # what rests on V-JEPA's clip
 # Of devices beside the CPU, where a run has other kernels by what is in it:
 BESIDE = "logits, a step into two contexts"  # what was sealed as PREFILL, in the second context
 MANY = "logits, many rows in one run"  # as in pieces, which what was sealed has shown right
-ASKED = (*COMPARED, BESIDE, MANY)
+
+
+def of_short_clip(case: str) -> str:
+    """The same as one `OF_CLIP`, over a clip of SHORT_CLIP tubelets."""
+    return f"{case}, short clip"
+
+
+SEALED = (*COMPARED, *map(of_short_clip, OF_CLIP))
+ASKED = (*SEALED, BESIDE, MANY)
 
 LARGEST_FILE = 1 << 26  # bytes; that of a 7B model has a tenth of it
 
@@ -114,7 +124,7 @@ INPUTS = ("live", "odd", "encoding", "visual", "gazed", "resting", "text")
 def encoded_vectors(vectors: ReferenceVectors) -> bytes:
     """The content of `vectors.npz`, the same whenever the vectors are."""
     arrays = {name: getattr(vectors, name) for name in INPUTS}
-    for number, name in enumerate(COMPARED):
+    for number, name in enumerate(SEALED):
         sample = vectors.samples[name]
         arrays[f"{number}.values"] = sample.values
         arrays[f"{number}.size"] = np.int64(sample.size)
@@ -147,7 +157,7 @@ def _decoded(content: bytes, manifest: Manifest) -> ReferenceVectors:
                 int(stored[f"{number}.size"]),
                 float(stored[f"{number}.bound"]),
             )
-            for number, name in enumerate(COMPARED)
+            for number, name in enumerate(SEALED)
         }
     for name, (kind, shape) in _expected(manifest).items():
         found = arrays[name]

@@ -78,6 +78,7 @@ def input_shapes(manifest: Manifest, graph: str, grid: Grid, steps: int = 1) -> 
         "width": width,
         "visual_tokens": height * width,
         "seen": steps * shape.temporal_patch,
+        "clip_tubelets": manifest.geometry.vjepa.tubelets,
         "wanted": wanted_tubelets(manifest.geometry.vjepa, steps).size,
     }
     if graph == names.VISION:

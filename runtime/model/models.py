@@ -49,8 +49,9 @@ class Models:
         engines = (self._decoder, self._vjepa, self._scene, self._gaze, self._vision)
         self.engine_name = " and ".join(dict.fromkeys(engine.name for engine in engines))
         geometry = bundle.manifest.geometry
+        self._clip = geometry.vjepa
         # A few sizes and grids; kept here, so that they go with the models.
-        self._clip_layout = lru_cache(maxsize=8)(partial(clip_layout, geometry.vjepa))
+        self._clip_layout = lru_cache(maxsize=8)(clip_layout)
         self._layout = lru_cache(maxsize=8)(partial(vision_layout, geometry.vision))
 
     def features(self, frames: NDArray[np.uint8], steps: int) -> Tensor:
@@ -59,19 +60,19 @@ class Models:
 
         Returns the tubelets from which such a clip is read (`tubelets`): (n, side, side, d_vjepa).
         """
-        inputs = {names.CLIP: frames, **self._clip_layout(frames.shape, steps)}
+        inputs = {names.CLIP: frames, **self._clip_layout(self._clip, frames.shape, steps)}
         return _kept(self._vjepa, inputs, names.TUBELET_FEATURES)
 
     def tubelets(self, steps: int) -> NDArray[np.int64]:
         """The tubelets whose features `features` gives."""
-        return wanted_tubelets(self.bundle.manifest.geometry.vjepa, steps)
+        return wanted_tubelets(self._clip, steps)
 
     def scene(self, features: Tensor, step: int, steps: int, grid: tuple[int, int]) -> Scene:
         """The scene half for temporal step `step` of a clip of `steps`, on `grid` (H, W).
 
         `features`: of the same clip.
         """
-        shape = self.bundle.manifest.geometry.vjepa
+        shape = self._clip
         weights = interpolation_matrix(steps, shape.tubelets)[step]
         inputs = {
             names.TUBELET_FEATURES: features,
@@ -103,6 +104,12 @@ class Models:
         """The same graphs, with at most so many tokens prefilled at once."""
         models = copy(self)
         models.most_rows = most
+        return models
+
+    def in_tubelets(self, most: int) -> Models:
+        """The same graphs over V-JEPA clips of at most so many tubelets, in place of 8."""
+        models = copy(self)
+        models._clip = self._clip.shortened(most)
         return models
 
 

@@ -37,7 +37,10 @@ from runtime.model.standby import Standby
 from runtime.model.verdicts import Subject, Verdict, Verdicts
 
 # Engines in 16 bits: what their builder allows, and twice that for what rests on their output.
-TENSORRT = Allowance(encoders=0.05, following=0.1, odd_grid=False)
+ALLOWANCES: dict[EngineKind, Allowance] = {
+    "tensorrt": Allowance(encoders=0.05, following=0.1, odd_grid=False),
+    "cpu": Allowance(brief=True),
+}
 LEAST_ROWS = 64  # that a device is asked to compute right in one run
 FEWER = (ROWS_AT_ONCE, STEP_ROWS, 1)  # where it does not
 
@@ -151,7 +154,7 @@ def _proven(choice: EngineChoice, models: Models, known: Verdicts, again: bool) 
     figures: tuple[ProofFigure, ...] = ()
     if verdict is None:
         vectors = read_vectors(choice.bundle.folder, choice.bundle.manifest)
-        allowance = TENSORRT if choice.kind == "tensorrt" else EXACT
+        allowance = ALLOWANCES.get(choice.kind, EXACT)
         figures = _until_wrong(prove(models, vectors, allowance))
         verdict = Verdict(subject, None if figures[-1].holds else figures[-1].line)
         if not figures[-1].holds and figures[-1].graph == DECODER:

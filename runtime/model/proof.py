@@ -29,12 +29,15 @@ class Allowance:
     """What an engine may be off beyond the bundle's bounds, of the root mean square of an output.
 
     `encoders`: what it computes itself; `following`: what rests on that. `odd_grid`: whether it
-    takes frames of another size than the live one.
+    takes frames of another size than the live one. `brief`: whether a short clip stands for a whole
+    one and one run for all that is prefilled: on a CPU, which computes both by the same kernels,
+    and a large model's clip for many seconds.
     """
 
     encoders: float = 0.0
     following: float = 0.0
     odd_grid: bool = True
+    brief: bool = False
 
 
 EXACT = Allowance()
@@ -64,37 +67,42 @@ def prove(
     models: Models, vectors: ReferenceVectors, allowance: Allowance = EXACT
 ) -> Iterator[ProofFigure]:
     """Run every graph; figures in the order in which one graph feeds the next."""
-    features = models.features(vectors.live, 1)
+    seen, of_clip = models, str
+    if allowance.brief:
+        seen, of_clip = models.in_tubelets(kept.SHORT_CLIP), kept.of_short_clip
+    features = seen.features(vectors.live, 1)
     check = _Check(vectors, allowance.encoders)
-    yield check(names.VJEPA, kept.FEATURES, features)
+    yield check(names.VJEPA, of_clip(kept.FEATURES), features)
     yield check(names.VISION, kept.LIVE, models.visual(vectors.live))
     if allowance.odd_grid:
         yield check(names.VISION, kept.ODD, models.visual(vectors.odd))
     check = _Check(vectors, allowance.following)
     settings = models.bundle.manifest.settings
-    scene = models.scene(features, 0, 1, (settings.live_height, settings.live_width))
+    scene = seen.scene(features, 0, 1, (settings.live_height, settings.live_width))
     for output, case in (
         (names.SCENE_TOKENS, kept.TOKENS),
         (names.SCENE_KEYS, kept.KEYS),
         (names.SCENE_VALUES, kept.VALUES),
     ):
-        yield check(names.SCENE, case, scene.outputs[output])
+        yield check(names.SCENE, of_clip(case), scene.outputs[output])
     for encoding, case in (
         (vectors.encoding, kept.GAZED),
         (np.zeros_like(vectors.encoding), kept.RESTING),
     ):
-        yield check(names.GAZE, case, models.residuals(scene, encoding))
-    yield from prove_decoder(models, vectors)
+        yield check(names.GAZE, of_clip(case), models.residuals(scene, encoding))
+    yield from prove_decoder(models, vectors, allowance.brief)
 
 
-def prove_decoder(models: Models, vectors: ReferenceVectors) -> Iterator[ProofFigure]:
+def prove_decoder(
+    models: Models, vectors: ReferenceVectors, brief: bool = False
+) -> Iterator[ProofFigure]:
     """A step with gaze; two steps, with gaze that rests and without any, and text behind them in
-    one run; then token by token. Every row is computed once. On a device that takes a step into two
-    contexts in one run, the second context as well; on one that takes runs of at most so many rows,
-    a run of as many.
+    one run (all three, if `brief`); then token by token. Every row is computed once. On a device
+    that takes a step into two contexts in one run, the second context as well; on one that takes
+    runs of at most so many rows, a run of as many.
     """
     try:
-        yield from _decoded(models, vectors)
+        yield from _decoded(models, vectors, brief)
         if (most := models.most_rows) is not None and most > ROWS_AT_ONCE:
             yield _many_rows(models, vectors, most)
     except NotFiniteError:
@@ -102,16 +110,19 @@ def prove_decoder(models: Models, vectors: ReferenceVectors) -> Iterator[ProofFi
         yield ProofFigure(names.DECODER, "logits that are no numbers", float("inf"), bound)
 
 
-def _decoded(models: Models, vectors: ReferenceVectors) -> Iterator[ProofFigure]:
+def _decoded(models: Models, vectors: ReferenceVectors, brief: bool) -> Iterator[ProofFigure]:
     """What was sealed; and in a second context, filled beside the first, what it gives there."""
     check = _Check(vectors, 0.0)
-    (first, *others), text = vectors.steps(), vectors.text
+    steps, text = vectors.steps(), vectors.text
     question, following = text[: kept.TEXT_TOKENS], text[kept.TEXT_TOKENS :]
-    tokens = (1 + len(others)) * STEP_ROWS + len(text)
+    tokens = len(steps) * STEP_ROWS + len(text)
     context, beside = _context(models, tokens), None
+    first, *others = steps
     if context.saves_runs:
         beside = _context(models, tokens)
         context.append_step_beside(beside, *first)
+    elif brief:
+        others = steps
     else:
         context.append_step(*first)
     yield check(names.DECODER, kept.PREFILL, context.append_at_once(others, question))

@@ -65,10 +65,38 @@ def test_no_row_of_the_decoder_is_computed_twice(mini, mini_vectors):
                 rows.append(inputs[names.EMBEDDINGS].shape[1])
             return super().run(inputs, into, keep)
 
-    list(prove_decoder(Models(mini, lambda path: Counted(path, threads=1)), mini_vectors))
-    prompt = len(mini.manifest.prompt.before_video)
-    assert rows == [prompt, 15, 2 * 15 + kept.TEXT_TOKENS, *[1] * kept.DECODED_TOKENS]
-    assert max(rows) >= 32
+    models = Models(mini, lambda path: Counted(path, threads=1))
+    for brief, prefilled in (
+        (False, [15, 2 * 15 + kept.TEXT_TOKENS]),
+        (True, [3 * 15 + kept.TEXT_TOKENS]),  # each run reads all weights
+    ):
+        rows.clear()
+        assert all(figure.holds for figure in prove_decoder(models, mini_vectors, brief))
+        prompt = len(mini.manifest.prompt.before_video)
+        assert rows == [prompt, *prefilled, *[1] * kept.DECODED_TOKENS]
+        assert max(rows) >= 32
+
+
+def test_a_processor_is_asked_for_a_short_clip_and_a_gpu_for_a_whole_one(
+    mini, verdicts, monkeypatch
+):
+    clips = []
+
+    class Seen(OnnxEngine):
+        def run(self, inputs, into=None, keep=()):
+            if names.CLIP in inputs:
+                clips.append(inputs[names.FRAME_ORDER].size)
+            return super().run(inputs, into, keep)
+
+    monkeypatch.setattr(engine_choice, "OnnxEngine", Seen)
+    figures = open_models("cpu", mini, BARE, threads=1, verdicts=verdicts).figures
+    short = {case: kept.of_short_clip(case) for case in kept.OF_CLIP}
+    assert [each.case for each in figures] == [short.get(case, case) for case in kept.COMPARED]
+    assert clips == [4]
+    monkeypatch.setattr(engine_choice, "WebGpuEngine", lambda path, *of_gpu: Seen(path, threads=1))
+    figures = open_models("webgpu", mini, SOME_GPU, verdicts=verdicts).figures
+    assert kept.FEATURES in [each.case for each in figures]
+    assert clips == [4, 16]
 
 
 def test_what_is_sealed_is_what_the_whole_model_gives_with_hooks(tiny_folder, tiny_reference):
@@ -78,12 +106,15 @@ def test_what_is_sealed_is_what_the_whole_model_gives_with_hooks(tiny_folder, ti
 
     manifest = Bundle.open(tiny_folder).manifest
     vectors = read_vectors(tiny_folder, manifest)
-    clip = np.stack([vectors.live[0]] + [vectors.live[1]] * 15)
-    features = tiny_reference.features(torch.from_numpy(clip))
+    clip = torch.from_numpy(np.stack([vectors.live[0]] + [vectors.live[1]] * 15))
+    features = tiny_reference.features(clip)
+    short = tiny_reference.features(clip[: 2 * kept.SHORT_CLIP])
     grid = (manifest.settings.live_height, manifest.settings.live_width)
     encoding = torch.from_numpy(vectors.encoding)
     rows = [0, 1, 2]  # the last layer's module is pruned
-    residuals = tiny_reference.residuals(features, 0, 1, grid, encoding)[rows]
+    residuals, of_short = (
+        tiny_reference.residuals(each, 0, 1, grid, encoding)[rows] for each in (features, short)
+    )
     steps = []
     for visual, added in vectors.steps():
         whole = None
@@ -100,6 +131,8 @@ def test_what_is_sealed_is_what_the_whole_model_gives_with_hooks(tiny_folder, ti
         kept.LIVE: tiny_reference.visual(torch.from_numpy(vectors.live)).numpy(),
         kept.ODD: tiny_reference.visual(torch.from_numpy(vectors.odd)).numpy(),
         kept.GAZED: residuals.numpy(),
+        kept.of_short_clip(kept.FEATURES): short.numpy(),
+        kept.of_short_clip(kept.GAZED): of_short.numpy(),
         kept.PREFILL: logits[0],
         kept.DECODE: np.concatenate(logits[1:]),
     }

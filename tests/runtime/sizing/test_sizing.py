@@ -56,8 +56,9 @@ def test_operations_of_vjepa_are_those_that_pytorch_counts(read):
         graph = VJepaGraph(VJepaEncoder(VJepaGeometry(768, 12)))
         frames, shares = torch.zeros(2, 252, 336, 3, dtype=torch.uint8), torch.zeros(384)
         resized = (places(768), shares) * 2
+        turned = (torch.zeros(8, 24 * 24, 64),) * 2
         with FlopCounterMode(display=False) as counter:
-            graph(frames, places(16), *resized, places(read))
+            graph(frames, places(16).view(8, 2), *resized, *turned, places(read))
     assert vjepa_operations(read) == counter.get_total_flops()
 
 
