@@ -77,7 +77,11 @@ def refuse_types(manifest: Manifest) -> None:
     if "bf16" in manifest.encoders.values():
         raise EngineError(
             "WebGPU has no kernel for this bundle's bfloat16 vision tower: export it with "
-            "--target cpu"
+            "--target cpu --quant int4"
+        )
+    if manifest.quantization.kind == "int8":
+        raise EngineError(
+            "WebGPU has no kernel for this bundle's products of 8 bits: export it with --quant int4"
         )
 
 

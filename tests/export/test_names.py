@@ -16,7 +16,10 @@ class FakeBuilder:
     built = SimpleNamespace()
 
     def __init__(self, checkpoints, folder, name, settings, linears, encoders):
-        FakeBuilder.built = SimpleNamespace(checkpoints=checkpoints, folder=folder, name=name)
+        precision = linears.precision
+        FakeBuilder.built = SimpleNamespace(
+            checkpoints=checkpoints, folder=folder, name=name, precision=precision
+        )
 
     def inspect(self, progress):
         progress("[/x]", 0.5)
@@ -102,3 +105,21 @@ def test_a_grid_that_no_bundle_may_have_is_refused(built, tmp_path, capsys, grid
     errors = capsys.readouterr().err
     assert errors.startswith("error: --live-grid ") and errors.count("\n") == 1
     assert len(errors) < 200 and not list((tmp_path / "place").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "accumulation"),
+    [
+        (["--target", "cpu"], "int8", "int8"),
+        (["--target", "cuda"], "int4", "float"),
+        (["--target", "cpu", "--accumulate", "int8"], "int4", "int8"),
+        (["--target", "cpu", "--quant", "int4"], "int4", "float"),
+        (["--target", "cpu", "--quant", "float32"], "float32", "float"),
+    ],
+)
+def test_what_is_not_asked_for_is_the_fastest_precision_of_the_target(
+    built, asked, kind, accumulation
+):
+    given = ["--qwen", "q", "--vjepa", "v", "--gaze", "g", "--layers", "6,13,20,27"]
+    assert main([*given, "--out", "out", *asked]) == 0
+    assert (built.built.precision.kind, built.built.precision.accumulation) == (kind, accumulation)

@@ -93,8 +93,16 @@ def test_a_bundle_in_bfloat16_is_refused():
     bundle = Bundle.open(MINI)
     encoders = {**bundle.manifest.encoders, "vision": "bf16"}
     for_cuda = replace(bundle, manifest=replace(bundle.manifest, encoders=encoders))
-    with pytest.raises(EngineError, match="export it with --target cpu"):
+    with pytest.raises(EngineError, match="export it with --target cpu --quant int4"):
         choose_engine("webgpu", for_cuda, replace(BARE, webgpu=WebGpu("there")))
+
+
+def test_a_bundle_that_multiplies_in_8_bits_is_refused():
+    bundle = Bundle.open(MINI)
+    rounded = replace(bundle.manifest.quantization, kind="int8")
+    for_cpu = replace(bundle, manifest=replace(bundle.manifest, quantization=rounded))
+    with pytest.raises(EngineError, match="8 bits: export it with --quant int4"):
+        choose_engine("webgpu", for_cpu, replace(BARE, webgpu=WebGpu("there")))
 
 
 def node(name, operator, provider, *types):
