@@ -31,7 +31,7 @@ from runtime.terminal import SafeConsole
 GIBIBYTE = 1 << 30
 VJEPA_PIXELS = 384  # of the released ViT-B
 INT4_ACCUMULATION: Accumulation = "float"
-# What is fastest there, as docs/results.md measures it: a GPU reads, a CPU multiplies 8 bits.
+# A CPU prefills several times as fast in 8 bits (docs/results.md); CUDA has no kernel for that.
 PRECISIONS: dict[Target, QuantizationKind] = {"cuda": "int4", "cpu": "int8"}
 
 
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _precision(
     options: argparse.Namespace, target: Target
 ) -> tuple[QuantizationKind, Accumulation]:
-    """What was asked for, or what is fastest on the target."""
+    """What was asked for, or what suits the target; --accumulate asks for int4."""
     unasked = PRECISIONS[target] if options.accumulate is None else "int4"
     return options.quant or unasked, options.accumulate or INT4_ACCUMULATION
 

@@ -79,9 +79,10 @@ def refuse_types(manifest: Manifest) -> None:
             "WebGPU has no kernel for this bundle's bfloat16 vision tower: export it with "
             "--target cpu --quant int4"
         )
-    if manifest.quantization.kind == "int8":
+    if "int8" in (manifest.quantization.kind, *manifest.encoders.values()):
         raise EngineError(
-            "WebGPU has no kernel for this bundle's products of 8 bits: export it with --quant int4"
+            "WebGPU has no kernel for this bundle's products of 8 bits: export it with "
+            "--quant int4 and without --encoders int8"
         )
 
 

@@ -28,9 +28,9 @@ def test_no_node_of_the_decoder_or_the_resampler_is_on_the_host(found, graph):
     assert HOST not in found["nodes"][graph]
 
 
-@pytest.mark.parametrize(("graph", "most"), [("vjepa", 5), ("vision", 2)])
-def test_the_encoders_leave_arithmetic_on_sizes_to_the_host(found, graph, most):
-    assert found["nodes"][graph][DEVICE] >= 160
+@pytest.mark.parametrize(("graph", "least", "most"), [("vjepa", 160, 5), ("vision", 170, 2)])
+def test_the_encoders_leave_arithmetic_on_sizes_to_the_host(found, graph, least, most):
+    assert found["nodes"][graph][DEVICE] >= least
     assert found["nodes"][graph][HOST] <= most
     # Of floats only the cast of a frame's bytes, on their way to the device.
     assert set(found["computed"]) <= {"vision: Cast", "vjepa: Cast"}

@@ -97,11 +97,16 @@ def test_a_bundle_in_bfloat16_is_refused():
         choose_engine("webgpu", for_cuda, replace(BARE, webgpu=WebGpu("there")))
 
 
-def test_a_bundle_that_multiplies_in_8_bits_is_refused():
+@pytest.mark.parametrize("graph", ["decoder", "vision", "vjepa"])
+def test_a_bundle_that_multiplies_in_8_bits_is_refused(graph):
     bundle = Bundle.open(MINI)
-    rounded = replace(bundle.manifest.quantization, kind="int8")
-    for_cpu = replace(bundle, manifest=replace(bundle.manifest, quantization=rounded))
-    with pytest.raises(EngineError, match="8 bits: export it with --quant int4"):
+    manifest = bundle.manifest
+    if graph == "decoder":
+        rounded = replace(manifest, quantization=replace(manifest.quantization, kind="int8"))
+    else:
+        rounded = replace(manifest, encoders={**manifest.encoders, graph: "int8"})
+    with pytest.raises(EngineError, match="8 bits: export it with --quant int4 and without"):
+        for_cpu = replace(bundle, manifest=rounded)
         choose_engine("webgpu", for_cpu, replace(BARE, webgpu=WebGpu("there")))
 
 
